@@ -130,7 +130,7 @@ async def test_an_import_s_page_has_it_all(home):
         assert [item.external_id for item in context["failures"]] == ["0", "1"]
         assert answer.text.count("<pre>{&#34;a&#34;: 1}</pre>") == 2
         assert [said for _, _, said in context["events"]] == ["It began."]
-        assert (context["actions"], context["unfinished"]) == (("retry", "delete"), 2)
+        assert (context["actions"], context["leftovers"].items) == (("retry", "delete"), 2)
         assert context["run_url"] == "https://dagster.example.com/runs/ab%2Fc"
         assert context["refresh"] == 0  # it will not change any more
         assert (context["forecast"], context["usage"]) == (None, None)
