@@ -49,7 +49,16 @@ def read_positions(
     if any(item.problem is not None and not item.by_id and item.position is None for item in checked):
         mark = replace(mark, refused=UNPLACED)
     positions = [item.position for item in checked if item.position is not None]
-    return checked, mark.after(positions, answered_at, source.order)
+    listed = {item.external_id: item.position.text if item.position else "" for item in checked if item.is_named}
+    is_ordered = (
+        source.order == "oldest_first"
+    )  # else an item that another one pushes to the next page comes again, too
+    untracked = {
+        item.external_id
+        for item in checked
+        if item.is_named and (item.is_deleted or (is_ordered and item.position is None))
+    }
+    return checked, mark.after(positions, answered_at, source.order).met(listed, untracked)
 
 
 def _most_common(found: Sequence[Discovered]) -> Position | None:

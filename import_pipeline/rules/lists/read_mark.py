@@ -1,11 +1,12 @@
 """The bookmark that a reading of a list allows: no change that the reading may have missed lies below it. No I/O."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from import_pipeline.rules.lists.positions import Position, PositionKind, parse_position
+from import_pipeline.rules.lists.untracked_items import came_again, noted
 
 #: The order of a list by the positions of its items; None: unknown.
 Order = Literal["oldest_first", "newest_first"] | None
@@ -34,6 +35,8 @@ class ReadMark:
     is_counted: bool = False  #: its pages are counted, by numbers or offsets
     again: str | None = None  #: the smallest position at which an item came again, changed: it is not fetched twice
     is_shifting: bool = False  #: in this pass, an item came again at another position: others may have been skipped
+    #: This pass's tombstones and items without a position, if pages are counted: fingerprints, item -> position.
+    untracked: Mapping[str, str] = field(default_factory=dict)
     refused: str | None = None  #: why this reading allows no bookmark
 
     @classmethod
@@ -104,9 +107,21 @@ class ReadMark:
         again = min([*_parsed(self.again), *positions], default=None)
         return replace(self, again=None if again is None else again.text, is_shifting=self.is_shifting or is_shifting)
 
+    def met(self, listed: Mapping[str, str], untracked: Collection[str]) -> "ReadMark":
+        """Return the mark after a page of a counted list, whose items are `listed`: id -> position, empty for none.
+
+        `untracked` are those of them whose positions no item row keeps: one that comes again has moved.
+        """
+        if not self.is_counted or self.order == "newest_first":  # there, others come twice if an item moves
+            return self
+        has_moved = came_again(self.untracked, listed)
+        return replace(
+            self, untracked=noted(self.untracked, listed, untracked), is_shifting=self.is_shifting or has_moved
+        )
+
     def next_pass(self) -> "ReadMark":
         """Return the mark for another reading of the list in this import. The start of the first one still counts."""
-        return replace(self, is_shifting=False)
+        return replace(self, is_shifting=False, untracked={})
 
 
 def _is_earlier(mark: ReadMark, other: ReadMark) -> bool:

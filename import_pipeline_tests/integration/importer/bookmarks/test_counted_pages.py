@@ -140,6 +140,26 @@ def test_an_item_that_is_deleted_without_a_trace_hides_another_in_one_import_onl
     assert stored(station).items() >= station.api.live.items()
 
 
+@pytest.mark.parametrize("was_imported", [True, False])
+@pytest.mark.parametrize("is_restored", [True, False])
+def test_a_tombstone_that_moves_hides_no_item(home, was_imported, is_restored):
+    """No item row keeps its position: the list is read again, if it comes twice."""
+    station = open_station(home, per_page=1, form="time")
+    station.api.clock.advance(60)
+    station.run()
+    key = "0" if was_imported else "7"
+    for change in (station.api.change, station.api.delete):
+        change(key)
+    for each in "12":
+        station.api.clock.advance(1)
+        station.api.change(each)
+    station.api.clock.advance(60)
+    before = [item.id for item in station.api.listed(None)].index(key) + 2
+    before_page(station, before, lambda: (station.api.change(key), is_restored or station.api.delete(key)))
+    station.run()
+    assert {each: stored(station)[each] for each in "12"} == {each: station.api.live[each] for each in "12"}
+
+
 def test_the_first_page_of_an_import_counts_after_its_process_died(home):
     station = open_station(home, per_page=1)
 

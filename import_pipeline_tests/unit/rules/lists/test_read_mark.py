@@ -1,5 +1,6 @@
 """A bookmark passes no change that a reading may have missed, however items move between pages meanwhile."""
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from import_pipeline.importer.discovery.pagination import MAX_PASSES
 from import_pipeline.rules.lists.positions import parse_position
 from import_pipeline.rules.lists.read_mark import ReadMark
+from import_pipeline.rules.lists.untracked_items import LATEST
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 EARLY, LATE = "2030-01-01T00:00:00+00:00", "2030-01-01T00:00:01+00:00"
@@ -123,3 +125,37 @@ def test_a_bookmark_passes_no_change_that_was_missed(order, is_counted, per_page
 def test_the_first_page_of_the_slice_that_began_first_counts(firsts, top):
     found = ReadMark.of_slices(ReadMark(began_at=began_at, first=first) for began_at, first in firsts)
     assert found.largest(parse_position(str(number)) for number in range(10)) == top
+
+
+PLACES = {"1": "5", "2": ""}
+
+
+@pytest.mark.parametrize(
+    ("listed", "is_shifting"),
+    [
+        ({"1": "5"}, False),
+        ({"1": "8"}, True),
+        ({"1": ""}, True),
+        ({"2": ""}, True),
+        ({"2": "8"}, True),
+        ({"3": ""}, False),
+    ],
+)
+@pytest.mark.parametrize("order", ["oldest_first", None])
+def test_an_item_without_a_row_or_a_position_that_comes_again_has_moved(listed, is_shifting, order):
+    mark = ReadMark(is_counted=True, order=order).met(PLACES, PLACES)
+    mark = ReadMark.read(json.loads(json.dumps(mark.dump())))
+    assert mark.met(listed, ()).is_shifting == is_shifting
+    assert not mark.next_pass().met(listed, ()).is_shifting
+
+
+@pytest.mark.parametrize("mark", [ReadMark(order="oldest_first"), ReadMark(is_counted=True, order="newest_first")])
+def test_in_pages_that_skip_nothing_no_item_is_kept(mark):
+    assert mark.met(PLACES, PLACES) == mark
+
+
+def test_only_the_latest_items_are_kept():
+    many = {str(number): "5" for number in range(LATEST + 10)}
+    mark = ReadMark(is_counted=True).met(many, many)
+    assert len(mark.untracked) == LATEST
+    assert mark.met({str(LATEST): "6"}, ()).is_shifting
