@@ -68,6 +68,7 @@ class ImportFacts:
     since: str | None = None  #: the position that it reads from; None: the whole list
     bookmark: str | None = None  #: the bookmark that it left
     bookmark_revision: int | None = None  #: of the bookmark when it began; None: its source has no bookmarks
+    bookmark_import: int | None = None  #: the import that moved the bookmark that it reads from; None: a person set it
     positions: str | None = None  #: the fingerprint of `position()` when it began
     seen: str | None = None  #: the largest position that an import before has seen
     gone: int | None = None  #: items marked as removed from the list

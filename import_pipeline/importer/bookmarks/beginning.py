@@ -48,7 +48,10 @@ def decide_reading(connection: Connection, source: ImportSource, row: ImportRow,
         back = f", {settings.lookback} before the bookmark" if settings.lookback else ""
         sentence = f"It reads what changed since {since}{back}."
     seen = bookmark.seen if bookmark.positions == positions else None
-    metadata = row.metadata_with(since=since, bookmark_revision=bookmark.revision, positions=positions, seen=seen)
+    mover = None if since is None else bookmark.import_id
+    metadata = row.metadata_with(
+        since=since, bookmark_revision=bookmark.revision, bookmark_import=mover, positions=positions, seen=seen
+    )
     connection.execute(update(imports).where(imports.c.id == row.id).values(kind=kind, metadata=metadata))
     events.note(connection, row.id, now, KIND_DECIDED, sentence, since=since)
     return get(connection, row.id)
@@ -78,6 +81,11 @@ def reading_source(source: ImportSource, row: ImportRow) -> ImportSource:
     since = row.facts.since
     if since is None:
         return source
+    return reading_from(source, since)
+
+
+def reading_from(source: ImportSource, since: str | None) -> ImportSource:
+    """Return a copy of the source that reads from this position; None: it reads whole lists."""
     bound = copy.copy(source)
     bound.since = since
     return bound

@@ -7,6 +7,7 @@ from http import HTTPStatus
 import httpx
 from sqlalchemy import Connection
 
+from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.bookmarks.reading import is_wholly_below, newest_only, read_positions, resumed_mark
 from import_pipeline.importer.discovery.checkpoint import Basis, Checkpoint
@@ -204,8 +205,9 @@ class ListReader:
         if room is not None and len(found) >= room:
             found = found[:room]
             after = replace(after.ended(), seen=before.seen + room, total=None)
-        found, after = _placed(context, found, after, answered_at(response.headers, otherwise=context.clock.now()))
-        if context.source.order == "newest_first" and context.source.since is not None:
+        source = self._list.source
+        found, after = _placed(source, found, after, answered_at(response.headers, otherwise=context.clock.now()))
+        if source.order == "newest_first" and source.since is not None:
             found = await context.write(without_older, context.row, found)
         live = [item for item in found if not item.is_deleted]
         page = Page(items=live, checkpoint=after.dump(), total=_items_count(after), reading=_reading(context, after))
@@ -253,13 +255,12 @@ def _requested_wait(context: ImportContext, response: httpx.Response) -> timedel
 
 
 def _placed(
-    context: ImportContext, found: list[Discovered], after: Checkpoint, answered_at: datetime
+    source: ImportSource, found: list[Discovered], after: Checkpoint, answered_at: datetime
 ) -> tuple[list[Discovered], Checkpoint]:
     """Return the items of a page to store, and the checkpoint with what their positions show.
 
     A list that is newest first ends where all items of a page lie below the position to read from.
     """
-    source = context.source
     if source.incremental is not None:
         found, mark = read_positions(source, after.mark, found, answered_at)
         after = replace(after, mark=mark)

@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
+from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import (
     ApiBlocked,
     HookFailed,
@@ -26,6 +27,7 @@ from import_pipeline.importer.enrichment.concurrency import AdaptiveConcurrency
 from import_pipeline.importer.runtime.circuit import Circuit
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.slices.enumeration import Enumeration
+from import_pipeline.importer.slices.new_slices import NewSlices
 from import_pipeline.rules.circuit_breaker import CircuitBreaker
 from import_pipeline.tracking import items
 from import_pipeline.tracking.lists import slices
@@ -54,6 +56,7 @@ class SliceReading:
         self._context = context
         self._keys_added = asyncio.Event()
         self._enumeration = Enumeration(context, self._keys_added.set, lambda: self._is_over)
+        self._new = NewSlices(context)
         self._writer = PageWriter(context)
         self._breaker = CircuitBreaker(context.source.max_outage)
         self._circuit = Circuit(context.clock, context.chance, context.record_wait)  #: open while the breaker is open
@@ -167,7 +170,9 @@ class SliceReading:
         row = SliceRow(id=claim.id, key=claim.key, failures=claim.failure_count, is_lasting=is_lasting)
         row.is_partial = self._enumeration.state.reference is not None or self._context.row.retry_of is not None
         try:
-            await self._read_list(row, Checkpoint.read(claim.checkpoint))
+            whole = await self._new.whole_list_of(claim.key)
+            row.is_lasting |= whole is not None
+            await self._read_list(row, Checkpoint.read(claim.checkpoint), whole or source)
         except PageFailed as error:
             await self._after_failure(row, str(error), kind=str(error), failed=error)
         except ListFailed as error:
@@ -175,9 +180,9 @@ class SliceReading:
         except (HookFailed, OtherOrigin) as error:
             await self._after_failure(row, str(error), kind=str(error))
 
-    async def _read_list(self, row: SliceRow, stored: Checkpoint) -> None:
+    async def _read_list(self, row: SliceRow, stored: Checkpoint, source: ImportSource) -> None:
         context = self._context
-        of_slice = SourceList(source=context.source, key=row.key)
+        of_slice = SourceList(source=source, key=row.key)
         opened = OpenList(
             context=context,
             source_list=of_slice,

@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 from import_pipeline import Incremental
+from import_pipeline.importer.control.deletion import prune
+from import_pipeline.importer.installation import open_installation
 from import_pipeline.tracking.lists import bookmarks
 from import_pipeline_tests.support.imports import tracking
 from import_pipeline_tests.support.sliced_api import SlicedApi, Windows, comments_of
@@ -64,8 +66,16 @@ def moment(number):
 
 @pytest.fixture(params=[str, moment], ids=["numbers", "times"])
 def importing(home, request, database_url):
-    api = ChangesApi(comments_of([3, 12, 4]), request.param)
-    found = Importing(home, api, DATABASE_URL=database_url)
+    return imported_once(home, request.param, DATABASE_URL=database_url)
+
+
+@pytest.fixture
+def numbered(home):
+    return imported_once(home, str)
+
+
+def imported_once(home, place, **environment):
+    found = Importing(home, ChangesApi(comments_of([3, 12, 4]), place), **environment)
     assert found.children(source(found)).status == "completed"
     return found
 
@@ -139,3 +149,52 @@ def test_a_change_in_a_slice_that_was_read_already_is_found_by_the_next_import(i
     assert "late-1" not in importing.comments
     importing.children(source(importing))
     assert importing.comments == all_of(importing.api)
+
+
+def add_slice(importing):
+    """Give the API a slice whose first comment is as old as the oldest one, and its second one new."""
+    places = importing.api.places
+    importing.api.comments["4"] = ["old", "young"]
+    places["old"], places["young"] = places["1-0"], max(places.values(), key=importing.api.order)
+
+
+def test_a_slice_that_is_new_since_the_bookmark_is_read_whole_once(importing):
+    add_slice(importing)
+    importing.children(source(importing))
+    assert importing.row.kind == "incremental"
+    assert importing.comments == all_of(importing.api)
+    importing.api.since.clear()
+    importing.children(source(importing))
+    assert None not in importing.api.since
+
+
+def test_a_slice_that_an_import_left_out_is_read_whole_again(numbered):
+    """Meanwhile the bookmark has moved, so changes of the slice may lie below it."""
+    numbered.api.comments["1"].append("new")
+    numbered.api.places["new"] = "100"
+    numbered.children(Changes(["1", "2"]))
+    numbered.children(Changes(["1", "2"]))  # a number becomes the bookmark once two imports have seen it
+    numbered.api.comments["3"].append("missed")
+    numbered.api.places["missed"] = numbered.api.places["3-0"]
+    numbered.children(source(numbered))
+    assert numbered.comments == all_of(numbered.api)
+
+
+def test_pruned_slices_count_as_read_if_items_prove_it(numbered):
+    with open_installation(numbered.settings) as installation:
+        prune(installation, 0)
+    add_slice(numbered)
+    numbered.api.since.clear()
+    numbered.children(source(numbered))
+    assert numbered.comments == all_of(numbered.api)
+    assert numbered.api.since.count(None) == 1
+
+
+def test_keys_that_only_an_incremental_import_has_say_themselves_what_they_read(numbered):
+    class OfChanges(Changes):
+        def slices(self):
+            return self.keys if self.since is None else ["5"]
+
+    numbered.api.comments["5"] = []
+    numbered.children(OfChanges(["1", "2", "3"]))
+    assert numbered.api.since[-1] is not None

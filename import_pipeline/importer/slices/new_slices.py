@@ -1,0 +1,52 @@
+"""New slices of an incremental import: no import has read them up to the bookmark, so they are read whole."""
+
+from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.bookmarks.beginning import reading_from
+from import_pipeline.importer.runtime.context import ImportContext
+from import_pipeline.importer.slices.enumeration import own_keys
+from import_pipeline.rules.lists.slice_keys import short_key
+from import_pipeline.tracking.lists.covered_slices import covered_by_items, is_covered
+
+#: Event: slices are new since the bookmark was moved.
+NEW_SLICES = "slices_new"
+
+
+class NewSlices:
+    """Finds the slices whose items may lie below the bookmark although no import has read them."""
+
+    def __init__(self, context: ImportContext) -> None:
+        self._context = context
+        self._proven: frozenset[str] | None = None  #: slices that no slice row, but an item proves as read
+        self._full_keys: frozenset[str] | None = None  #: the keys of a full import; read once they are needed
+        self._is_noted = False
+
+    async def whole_list_of(self, key: str) -> ImportSource | None:
+        """Return the source that reads the slice whole; None if it is read as the import reads all. Raises HookFailed.
+
+        A person who has set the bookmark decides for all slices. Keys that only incremental imports have, such as a
+        window of time since the bookmark, say themselves what they read.
+        """
+        context, row = self._context, self._context.row
+        if context.source.since is None or row.facts.bookmark_import is None:
+            return None
+        of_any = context.source.changed_only
+        if await context.write(is_covered, row, key, of_any_import=of_any):
+            return None
+        if self._proven is None:
+            self._proven = await context.write(covered_by_items, row, of_any_import=of_any)
+        if key in self._proven:
+            return None
+        whole = reading_from(context.source, None)
+        if whole.parent is None and key not in self._keys_of(whole):
+            return None
+        if not self._is_noted:
+            self._is_noted = True
+            sentence = f"Slices that are new since the bookmark are read whole, first {short_key(key)}."
+            await context.note(NEW_SLICES, sentence, slice=key)
+        return whole
+
+    def _keys_of(self, whole: ImportSource) -> frozenset[str]:
+        if self._full_keys is None:
+            monotonic = self._context.clock.monotonic
+            self._full_keys = frozenset(key for keys in own_keys(whole, monotonic) for key in keys)
+        return self._full_keys
