@@ -50,6 +50,7 @@ class ChangesApi:
     items: dict[str, Item] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)  #: ids whose details are a 500
     broken_lists: int = 0  #: number of list requests to answer with 500
+    refuses_since: int | None = None  #: the status of requests for changes
     unreadable: set[str] = field(default_factory=set)  #: ids of list items that are shown without an id
     odd: set[str] = field(default_factory=set)  #: those whose position is of another kind
     unplaced: set[str] = field(default_factory=set)  #: those without a position
@@ -100,6 +101,8 @@ class ChangesApi:
         if self.broken_lists:
             self.broken_lists -= 1
             return httpx.Response(500)
+        if self.refuses_since is not None and "since" in request.url.params:
+            return httpx.Response(self.refuses_since)
         headers = {"Date": format_datetime(self.clock.now(), usegmt=True)}
         return httpx.Response(200, json=self.page(dict(request.url.params)), headers=headers)
 

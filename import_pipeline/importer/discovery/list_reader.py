@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportFailed
+from import_pipeline.importer.bookmarks.expiry import describe_refused_list
 from import_pipeline.importer.bookmarks.reading import is_wholly_below, newest_only, read_positions, resumed_mark
 from import_pipeline.importer.discovery.checkpoint import Basis, Checkpoint
 from import_pipeline.importer.discovery.next_page import ListFailed, absolute
@@ -25,7 +26,7 @@ from import_pipeline.importer.discovery.stored_request import load_request, prin
 from import_pipeline.importer.discovery.stored_versions import fingerprint_of_version
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.progress import StoredItem
-from import_pipeline.importer.runtime.response_errors import describe_missing_list, describe_refused_body
+from import_pipeline.importer.runtime.response_errors import describe_refused_body
 from import_pipeline.importer.runtime.sending import describe_request_error, send
 from import_pipeline.importer.user_code.answers import stated_action
 from import_pipeline.ratelimit import BodyRefused
@@ -169,7 +170,8 @@ class ListReader:
         if verdict is PageVerdict.STOP:
             raise ImportFailed(f"list page {page}: {reason}")
         is_stated = stated_action(response) is not None
-        missing = None if before.page or is_stated else describe_missing_list(source, response, self._list.hook)
+        asks = not (before.page or is_stated)
+        missing = await describe_refused_list(context, response, self._list.hook) if asks else None
         is_denied = response.status_code in DENIALS and not is_stated
         raise ListFailed(f"list page {page}: {missing or reason}", reason, is_denied=is_denied)
 

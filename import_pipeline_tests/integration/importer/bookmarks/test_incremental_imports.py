@@ -2,6 +2,9 @@
 
 import pytest
 
+from import_pipeline.importer.bookmarks.control import set_bookmark
+from import_pipeline.importer.installation import open_installation
+from import_pipeline.importer.source_loader import configure
 from import_pipeline.testing import FakeClock
 from import_pipeline.tracking.lists import bookmarks
 from import_pipeline_tests.support.changes_api import BEGAN, ChangesApi, Station, source_for
@@ -75,3 +78,35 @@ def test_a_refetch_reads_the_whole_list_in_that_import_only(station):
     station.api.clock.advance(60)
     station.run()
     assert (latest(station.settings).kind, station.requests[1]) == ("incremental", 0)
+
+
+def test_a_bookmark_that_the_api_no_longer_accepts_leads_to_a_full_import(station):
+    station.run()
+    before, station.api.refuses_since = bookmark(station), 410
+    refused = station.run()
+    assert (refused.status, bookmark(station)) == ("failed", None)
+    said = f"list page 1: the API answers 410 Gone: it no longer accepts the bookmark {before}. "
+    assert refused.failure_reason == f"{said}The next import reads the whole list"
+    station.api.clock.advance(60)
+    assert (station.run().status, latest(station.settings).kind, bookmark(station)) == ("completed", "full", before)
+
+
+def test_a_bookmark_that_a_person_sets_meanwhile_stays_although_the_api_refuses_the_old_one(station):
+    station.run()
+    station.api.refuses_since, station.api.hook = 410, lambda number: set_by_person(station, "2030-01-01T00:00:00Z")
+    assert station.run().failure_reason.endswith(". A person has set another one meanwhile")
+    assert bookmark(station) == "2030-01-01T00:00:00Z"
+
+
+def set_by_person(station, value):
+    with open_installation(station.settings, configure([station.source], station.settings)) as installation:
+        set_bookmark(installation, installation.source("items"), value)
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_refusal_that_may_concern_the_bookmark_says_how_to_reset_it(station, status):
+    station.run()
+    before, station.api.refuses_since = bookmark(station), status
+    said = f"If it no longer accepts the bookmark {before}, reset it: import-pipeline bookmark items --reset"
+    assert station.run().failure_reason.endswith(said)
+    assert bookmark(station) == before
