@@ -83,7 +83,7 @@ def _granted(fields: Mapping[str, Any], token: str) -> GrantedToken | TokenFailu
 def _fields(content_type: str, body: str) -> Mapping[str, Any]:
     """Return the fields of JSON, or of a form as some servers send it; empty for anything else."""
     try:
-        found = json.loads(body)
+        found = json.loads(body.removeprefix("\ufeff"))
     except (ValueError, RecursionError):
         return dict(parse_qsl(body)) if "form" in content_type or "text/plain" in content_type else {}
     return found if isinstance(found, Mapping) else {}

@@ -86,7 +86,7 @@ def _grant_faults(connector: Connector, grant: OAuth2 | JwtBearer) -> Iterator[t
         if not isinstance(getattr(grant, attribute), str):
             yield attribute, "a text", type(getattr(grant, attribute)).__name__
             return
-    if not grant.token_url or not _is_address(str(token_url(connector, grant))):
+    if not grant.token_url or not _is_token_url(connector, grant):
         yield "token_url", "an address such as https://login.example.com/oauth/token", _shown(grant.token_url)
     if not (grant.client_id if isinstance(grant, OAuth2) else grant.issuer):
         yield ("client_id" if isinstance(grant, OAuth2) else "issuer"), "a text", "nothing"
@@ -115,6 +115,12 @@ def _is_address(address: str) -> bool:
     except ValueError:
         return False
     return "@" not in urlsplit(address).netloc
+
+
+def _is_token_url(connector: Connector, grant: OAuth2 | JwtBearer) -> bool:
+    """Return True for an address, or a path on the API's own host. `https://` alone would be a path."""
+    given = urlsplit(grant.token_url)
+    return bool(given.netloc or not given.scheme) and _is_address(str(token_url(connector, grant)))
 
 
 def _is_origin(address: str) -> bool:

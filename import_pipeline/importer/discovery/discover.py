@@ -21,7 +21,8 @@ async def discover(context: ImportContext) -> None:
 
 async def _discover(context: ImportContext) -> None:
     writer = PageWriter(context)
-    reader = ListReader(OpenList(context=context, source_list=SourceList(source=context.source)), writer)
+    of_source = SourceList(source=context.source, token_setting=context.token_setting)
+    reader = ListReader(OpenList(context=context, source_list=of_source), writer)
     stored = Checkpoint.read(context.row.checkpoint)
     await forget_outdated_versions(context)
     await reader.resume(stored)

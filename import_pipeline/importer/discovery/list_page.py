@@ -1,6 +1,6 @@
 """One list of a source, read with the source's hooks: its requests, items and total."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,7 @@ class SourceList:
 
     source: ImportSource
     key: str | None = None  #: of the slice; None: the source has one list
+    token_setting: str = ""  #: where the token comes from; empty: the setting TOKEN
 
     @property
     def title(self) -> str:
@@ -102,7 +103,7 @@ class SourceList:
 
     def verdict(self, response: httpx.Response, *, is_first: bool) -> tuple[PageVerdict, str]:
         """Return the action of discovery on a response, and the reason unless the page can be used."""
-        setting = f"{variable_prefix(self.source.name)}TOKEN"
+        setting = self.token_setting or f"{variable_prefix(self.source.name)}TOKEN"
         return judge_page(response.status_code, setting=setting, stated=stated_action(response), is_first=is_first)
 
     def first_page_problem(self, response: httpx.Response) -> str | None:
@@ -176,9 +177,8 @@ class SourceList:
         external_id = f"({place})"
         try:
             importable, found = self._stub(item, response)
-            if not 0 < len(found) <= MAX_EXTERNAL_ID or not _is_storable(found):
-                expected = f"an external_id of 1 to {MAX_EXTERNAL_ID} characters"
-                raise HookFailed(label_of(self.source, "stub"), f"must return {expected}, got {found[:40]!r}")
+            if (wrong := _id_problem(found, item)) is not None:
+                raise HookFailed(label_of(self.source, "stub"), wrong)
             external_id = found
             if self._is_deleted(item, response):
                 position = self._position(item, response)[0]
@@ -219,6 +219,26 @@ class SourceList:
             return call_hook(self.source, "position", item, returns=POSITION, response=response), None
         except HookFailed as error:
             return None, str(error)
+
+
+def _id_problem(external_id: str, item: object) -> str | None:
+    """Return why the text cannot be the id of that list item; None if it can."""
+    if not 0 < len(external_id) <= MAX_EXTERNAL_ID or not _is_storable(external_id):
+        return f"must return an external_id of 1 to {MAX_EXTERNAL_ID} characters, got {external_id[:40]!r}"
+    if _is_null(external_id, item):
+        return "returns the external_id 'None', as str() of a missing value does: the item has no id"
+    return None
+
+
+def _is_null(external_id: str, item: object) -> bool:
+    """Return True if the id is the text of None, and the item has no such text but a value that is missing.
+
+    All items without an id would be one row.
+    """
+    if external_id != str(None) or not isinstance(item, Mapping):
+        return False
+    values = list(item.values())
+    return None in values and external_id not in values
 
 
 def _is_storable(text: str) -> bool:

@@ -61,9 +61,12 @@ def _is_known(context: ImportContext) -> bool:
 
 
 def _check_patience(context: ImportContext, error: httpx.RequestError) -> None:
-    """Raise ImportFailed if the API has been unreachable for longer than the source's `max_outage`."""
-    seconds = context.circuit.open_for
-    if seconds is not None and seconds >= context.source.max_outage:
+    """Raise ImportFailed if the API has been unreachable for longer than the source's `max_outage`.
+
+    A wait that a token server asks for is no outage.
+    """
+    seconds, asked = context.circuit.open_for, error.obeyed if isinstance(error, TokenUnavailable) else 0.0
+    if seconds is not None and seconds >= context.source.max_outage + asked:
         if isinstance(error, TokenUnavailable):
             raise ImportFailed(f"no access token for {seconds:.0f} s: {error}. Finished items are kept") from error
         reason = (

@@ -182,7 +182,7 @@ class SliceReading:
 
     async def _read_list(self, row: SliceRow, stored: Checkpoint, source: ImportSource) -> None:
         context = self._context
-        of_slice = SourceList(source=source, key=row.key)
+        of_slice = SourceList(source=source, key=row.key, token_setting=context.token_setting)
         opened = OpenList(
             context=context,
             source_list=of_slice,

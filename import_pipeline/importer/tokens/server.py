@@ -17,12 +17,21 @@ from import_pipeline.rules.token_answers import GrantedToken, TokenFailure, read
 Send = Callable[[httpx.Request, float], Awaitable[httpx.Response]]
 
 
+#: The longest wait of a token server, in seconds, that is obeyed whole.
+LONGEST_WAIT = 900.0
+
+
 class TokenUnavailable(httpx.ConnectError):
     """The token server grants no token now; a later request may succeed. `wait` is what it asks for, in seconds."""
 
     def __init__(self, message: str, wait: float = 0.0) -> None:
         super().__init__(message)
         self.wait = wait
+
+    @property
+    def obeyed(self) -> float:
+        """The seconds of the wait that an import spends; a longer wait than LONGEST_WAIT ends it as an outage does."""
+        return self.wait if self.wait <= LONGEST_WAIT else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +99,10 @@ class TokenServer:
             remember_text(response.text)
             if found.may_pass:
                 wait = retry_wait(response.headers, now=self.clock.now())
+                seconds = wait.total_seconds() if wait else 0.0
                 sentence = f"the token server {self.address} grants no token: {redact(found.reason)}"
-                raise TokenUnavailable(sentence, wait.total_seconds() if wait else 0.0)
+                asks = f", and asks for a wait of {seconds:,.0f} s" if seconds >= 1 else ""
+                raise TokenUnavailable(sentence + asks, seconds)
         return found
 
     def _kept(self, found: GrantedToken, refresh: str) -> GrantedToken:

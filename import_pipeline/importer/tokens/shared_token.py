@@ -11,7 +11,7 @@ from typing import TypeVar
 from import_pipeline.clock import Clock
 from import_pipeline.errors import LimiterUnavailable
 from import_pipeline.importer.tokens.seal import Seal, SealedToken, name_of
-from import_pipeline.importer.tokens.server import TokenServer, TokenUnavailable
+from import_pipeline.importer.tokens.server import LONGEST_WAIT, TokenServer, TokenUnavailable
 from import_pipeline.logs import report
 from import_pipeline.ratelimit.protocol import StoreError
 from import_pipeline.ratelimit.tokens.protocol import Claim, StoredToken, TokenStore
@@ -27,8 +27,6 @@ LOCK_MARGIN = 2.0
 POLL_SECONDS = 0.1
 #: Seconds before the next token request after a failure that may pass.
 BACKOFF = (1.0, 2.0, 4.0, 8.0, 15.0)
-#: The longest wait of a token server, in seconds, that is obeyed whole.
-LONGEST_WAIT = 900.0
 #: Seconds in which a token that followed a refused one is not replaced if the API refuses it, too.
 SECOND_REFUSAL_SECONDS = 30.0
 #: Seconds to wait for a store that does not answer, and between two tries. A rotated refresh token waits longer, since

@@ -19,6 +19,7 @@ GRANTED = [
     (JSON, '{"access_token": "a", "expires_in": "60"}', GrantedToken(access_token="a", lifetime=60)),
     (JSON, '{"access_token": "a", "expires_in": "60.5"}', GrantedToken(access_token="a", lifetime=60.5)),
     (JSON, '{"access_token": "a"}', GrantedToken(access_token="a")),
+    (JSON, '\ufeff{"access_token": "a"}', GrantedToken(access_token="a")),
     (JSON, '{"access_token": " a\\n"}', GrantedToken(access_token="a")),
     (JSON, '{"access_token": "a", "expires_in": null}', GrantedToken(access_token="a")),
     (JSON, '{"access_token": "a", "expires_in": 0}', GrantedToken(access_token="a")),

@@ -162,6 +162,10 @@ WRONG = [
     ({"origins": (f"{FILES}/path",)}, f"Connector.origins: expected {ORIGIN}, got '{FILES}/path'"),
     ({"origins": (Origin(f"https://u:p@{FILES[8:]}"),)}, f"Connector.origins: expected {ORIGIN}, got {HIDDEN}"),
     ({"auth": OAuth2("", "id", "s")}, "OAuth2.token_url: expected an address such as https://login.example.com/"),
+    (
+        {"auth": OAuth2("https://", "id", "s")},
+        "OAuth2.token_url: expected an address such as https://login.example.com/",
+    ),
     ({"auth": OAuth2("ftp://x/token", "id", "s")}, "OAuth2.token_url: expected an address such as https://login."),
     ({"auth": OAuth2("/token", "", "s")}, "OAuth2.client_id: expected a text, got nothing"),
     ({"auth": OAuth2("/token", "id", "")}, "OAuth2.client_secret: expected the client's secret, or a refresh token, "),

@@ -95,3 +95,13 @@ def test_a_relationship_that_cannot_be_stored_is_found():
     [said] = refused_relations(SourceList(source=source()), page)
     assert said.startswith("Owned.owner is set by stub(), but refers to a row that others share: set its foreign key")
     assert refused_relations(SourceList(source=source()), httpx.Response(200, json=[{"id": 1}])) == []
+
+
+def test_an_item_without_an_id_is_no_row_named_none():
+    page = httpx.Response(200, json=[{"id": None, "title": "a"}, {"id": "None", "title": None}])
+    missing, named = SourceList(source=Tickets()).parse(page, 1)
+    assert (
+        missing.problem
+        == "Tickets.stub returns the external_id 'None', as str() of a missing value does: the item has no id"
+    )
+    assert (missing.external_id, named.external_id, named.problem) == ("(page 1, item 1)", "None", None)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from import_pipeline import STOP, OAuth2, run_import
-from import_pipeline.testing import CannedTransport
+from import_pipeline.testing import CannedTransport, FakeClock
 from import_pipeline_tests.support.imports import counts, import_through, served, settings
 from import_pipeline_tests.support.oauth_api import CLIENT, FIRST_REFRESH, SECRET, SOURCES, OAuthApi, OAuthItems
 
@@ -67,7 +67,8 @@ def test_an_api_that_refuses_every_token_gets_two_and_ends_the_import(home):
     api = OAuthApi(lifetime=-1.0, sends_lifetime=False)
     summary = take(api, home)
     assert summary.status == "failed"
-    assert summary.failure_reason.startswith("list page 1: the API answers 401 Unauthorized")
+    granted = "check the token (granted by https://api.test/oauth/token)"
+    assert summary.failure_reason == f"list page 1: the API answers 401 Unauthorized: {granted}"
     assert (len(api.token_requests), api.refusals) == (2, 2)
 
 
@@ -159,6 +160,21 @@ def test_a_server_that_stays_silent_ends_the_import_after_its_outage(home):
     assert "no access token for" in summary.failure_reason
     assert "the token server https://api.test/oauth/token grants no token: it answers 503" in summary.failure_reason
     assert len(api.token_requests) <= 3
+
+
+def test_a_wait_that_the_server_asks_for_is_no_outage(home):
+    api, clock = OAuthApi(failures=[(429, {"Retry-After": "300"}, "")]), FakeClock()
+    settings, transport = configured(home, ITEMS_MAX_OUTAGE="60"), CannedTransport(api.answer)
+    assert import_through(transport, SOURCES[0], settings, clock).status == "completed"
+    assert (len(api.token_requests), clock.monotonic() >= 300) == (2, True)
+
+
+def test_a_wait_that_is_too_long_is_named(home):
+    api, clock = OAuthApi(failures=[(429, {"Retry-After": "3600"}, "")] * 9), FakeClock()
+    settings, transport = configured(home, ITEMS_MAX_OUTAGE="60"), CannedTransport(api.answer)
+    summary = import_through(transport, SOURCES[0], settings, clock)
+    assert "asks for a wait of 3,600 s. Finished items are kept" in summary.failure_reason
+    assert len(api.token_requests) == 1
 
 
 REFUSALS = [
