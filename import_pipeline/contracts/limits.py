@@ -16,4 +16,4 @@ class RateLimits:
     @property
     def limits_text(self) -> str:
         """The limits as one text, such as `100/10 second; /search: 5/1 second`."""
-        return join_endpoints(self.limits)
+        return join_endpoints(self.limits or "")

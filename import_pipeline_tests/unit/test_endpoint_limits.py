@@ -24,6 +24,10 @@ TEXTS = [
 ]
 
 
+def test_none_means_no_limits():
+    assert type("Free", (ItemsSource,), {"limits": None})().limits_text == ""
+
+
 @pytest.mark.parametrize(("text", "expected"), TEXTS)
 def test_a_text_names_the_limits_of_each_path(text, expected):
     assert split_endpoints(text) == expected

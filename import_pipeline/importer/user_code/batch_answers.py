@@ -18,6 +18,7 @@ class BatchDetails:
     def __init__(self) -> None:
         self._details: dict[str, Any] = {}
         self._ambiguous: set[str] = set()
+        self.has_nameless = False  #: it has members without an id, such as the null of a missing item
 
     def add(self, external_id: str, detail: Any) -> None:
         """Add a detail. The same one may be there twice."""
@@ -29,6 +30,10 @@ class BatchDetails:
         """Return the item's detail. Raises ItemRejected if there is none or several, and the source's own error."""
         if external_id in self._ambiguous:
             raise ItemRejected("the answer has several different details of this item")
+        if external_id not in self._details and self.has_nameless:
+            raise ItemRejected(
+                "the answer has no item of this id, but some without an id: check what `details` returns"
+            )
         if external_id not in self._details:
             raise ItemRejected("the answer has no item of this id")  # the same text each time: the breaker counts it
         detail = self._details[external_id]
@@ -49,11 +54,16 @@ def _differ(one: Any, other: Any) -> bool:
 
 
 def details_of(source: ImportSource, response: httpx.Response) -> BatchDetails:
-    """Return the details of an answer. Raises HookFailed, or an ItemError of the source's own."""
+    """Return the details of an answer. Raises HookFailed, or an ItemError of the source's own.
+
+    A member without an id spoils no other one; if none has an id, the hook is wrong.
+    """
     found = BatchDetails()
     pairs = call_hook(source, "details", response, returns=DETAILS, response=response, passes=(ItemError,))
-    for each, detail in pairs:
-        if each is None or isinstance(each, Mapping):
+    named = [pair for pair in pairs if pair[0] is not None]
+    found.has_nameless = len(named) < len(pairs)
+    for each, detail in named or pairs:
+        if each is None or isinstance(each, Mapping | list | tuple | bool):
             hook = label_of(source, "details")
             raise HookFailed(hook, f"must return the external id of each item, got {type(each).__name__}")
         found.add(item_id(source.model, each), detail)

@@ -31,13 +31,10 @@ T = TypeVar("T")
 MOST_ITEMS = 1_000_000
 #: The largest whole number that all databases and rate-limit stores can hold.
 LARGEST = 2**53
+#: Texts by which some APIs say no.
+_FALSE_TEXTS = frozenset({"false", "no", "0", "off", "null", "none"})
 #: Modules of this package that call hooks or provide their defaults; errors are not reported at their lines.
-_OURS = (
-    "import_pipeline.contracts.",
-    "import_pipeline.declarative.",
-    "import_pipeline.importer.",
-    "import_pipeline.ratelimit.",
-)
+_OURS = tuple(f"import_pipeline.{each}." for each in ("contracts", "declarative", "importer", "ratelimit"))
 
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = 80
@@ -220,7 +217,8 @@ def _or_none(read: Callable[[Any], T]) -> Callable[[Any], T | None]:
 
 
 def _flag(value: Any) -> bool:
-    if callable(value) or inspect.isgenerator(value):  # parentheses are missing: it would always be true
+    is_no = isinstance(value, str) and value.strip().lower() in _FALSE_TEXTS
+    if is_no or callable(value) or inspect.isgenerator(value):  # each would be true
         raise _WrongValue
     return bool(value)
 
@@ -263,6 +261,8 @@ def _text(value: Any) -> str:
 
 
 def _position(value: Any) -> Position:
+    if isinstance(value, bool | bytes | list | tuple | set | Mapping):  # its text would be compared by characters
+        raise _WrongValue
     text = _text(value)
     if not 0 < len(text) <= LONGEST_POSITION:
         raise _WrongValue

@@ -202,6 +202,21 @@ def test_a_row_that_rejects_its_detail_fails_alone_with_its_own_part_of_the_answ
     assert failed.payload == '{"id": "3", "label": "deal 3", "ready": false}'
 
 
+def test_members_without_an_id_spoil_no_other_item(home):
+    """APIs answer null in the place of an item that they do not find, and some add such members."""
+
+    class Nulls(Deals):
+        def details(self, response):
+            return [((each or {}).get("id"), each) for each in response.json()["results"]]
+
+    api = BatchApi(range(1, 6))
+    api.answer = lambda ids: {"results": [None if i == "2" else result(i) for i in ids]}
+    summary, configured = import_deals(api, home, Nulls())
+    assert (counts(summary), len(api.batches)) == (("completed", 5, 4, 0, 1), 1)
+    said = "the answer has no item of this id, but some without an id: check what `details` returns"
+    assert reasons(configured) == {"2": said}
+
+
 class Erring(Deals):
     """Reports the API's own errors of single items."""
 

@@ -18,6 +18,7 @@ from import_pipeline.importer.user_code.hooks import (
     FLAG,
     ITEMS,
     MOST_ITEMS,
+    POSITION,
     REQUEST,
     REQUEST_OR_NONE,
     TOTAL,
@@ -175,7 +176,8 @@ WRONG = [
         COST: [None, 0, -3, True, 1.0, float("nan"), "1", 10**500],
         CONNECTOR: [None, {}, "https://api.test", 3],
         VERSION: [len, forever()],
-        FLAG: [len, forever()],
+        FLAG: [len, forever(), "false", " No ", "0"],
+        POSITION: [True, ["a"], {"a": 1}, b"a", "", "a" * 256],
     }.items()
     for value in values
 ]
