@@ -19,7 +19,7 @@ def json_of(response: httpx.Response, key: str) -> Any:
 def lines_of(response: httpx.Response, key: str) -> list[Any]:
     """Return the JSON values of the lines of an answer. Raises Unfit, which names the key that reads it."""
     found = []
-    for number, line in enumerate(response.text.splitlines(), start=1):
+    for number, line in enumerate(response.text.split("\n"), start=1):
         if line.strip():
             try:
                 found.append(json.loads(line))

@@ -26,7 +26,7 @@ class Books(ImportSource):
         return httpx.Request("GET", "/stories.ndjson")
 
     def items(self, list_response):
-        return map(json.loads, list_response.iter_lines())
+        return [json.loads(line) for line in list_response.text.split("\n") if line.strip()]
 
     def stub(self, item):
         return Book(external_id=str(item["id"]), title=item["title"], price=item["price"])

@@ -112,7 +112,7 @@ def test_bare_ids_and_lines_of_json_are_lists(tmp_path):
     )
     done = rehearse(source, CannedTransport({"/orders": [7, "8"], **detail}), tmp_path / "bare")
     assert {key: row["a"] for key, row in done.rows.items()} == {"7": 1, "8": 2}
-    lines = httpx.Response(200, text='{"id": "x"}\n\n{"id": "y"}\n')
+    lines = httpx.Response(200, content='{"id": "x"}\n\r\n{"id": "y", "a": "1\u2028\u0085"}\n'.encode())
     ndjson = RestSource(**LEAST, format="ndjson", columns={})
     assert rehearse(ndjson, CannedTransport({"/orders": lines}), tmp_path / "lines").rows.keys() == {"x", "y"}
 
