@@ -32,6 +32,7 @@ class OAuthApi:
     items: int = 3
     lifetime: float | None = 3600.0
     sends_lifetime: bool = True
+    lenience: float = 0.0  #: seconds that a token lives on after its lifetime
     rotation: str = "none"
     place: str = "any"  #: where the client's secret must be: body, basic or any
     clock: Any = time.monotonic
@@ -87,7 +88,7 @@ class OAuthApi:
     def _granted(self, form: dict[str, str]) -> httpx.Response:
         self._issued += 1
         token = f"access-{self._issued}-f3b1c2"
-        self._living[token] = float("inf") if self.lifetime is None else self.clock() + self.lifetime
+        self._living[token] = float("inf") if self.lifetime is None else self.clock() + self.lifetime + self.lenience
         answer: dict[str, Any] = {"access_token": token, "token_type": "bearer"}
         if self.lifetime is not None and self.sends_lifetime:
             answer["expires_in"] = self.lifetime

@@ -82,7 +82,7 @@ def test_an_answer_that_died_with_its_process_is_named_as_a_used_up_refresh_toke
 
 
 def test_an_import_that_is_killed_while_it_renews_its_token_is_resumed_and_completed(home):
-    api = OAuthApi(items=40, lifetime=1.0, rotation="grace", delay=0.3)
+    api = OAuthApi(items=40, lifetime=1.0, rotation="grace", delay=0.3, lenience=30.0)
     with served(api.app()) as url:
         given = settings(
             home,
