@@ -32,7 +32,7 @@ COMMANDS = {
     "resume": Entry("control:resume", "Lift the pause of a source's API."),
     "bookmark": Entry("bookmark:bookmark", "Show, set or reset the bookmark of a source."),
     "cancel": Entry("control:cancel", "Cancel a scheduled or running import."),
-    "retry": Entry("control:retry", "Import the failed and unfinished items and slices of an import again."),
+    "retry": Entry("control:retry", "Import the items and slices again that an import left."),
     "finalize": Entry("control:finalize", "Finish a stalled import that has nothing left to do."),
     "delete": Entry("control:delete", "Delete an ended import and its item rows."),
     "prune": Entry("control:prune", "Delete the item rows of old imports."),

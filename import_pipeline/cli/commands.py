@@ -169,14 +169,15 @@ def _wait_for_end(installation: Installation, import_id: int) -> None:
 
 @click.command()
 @source_argument()
+@click.option("--full", is_flag=True, help="Estimate a full import, also if there is a bookmark.")
 @as_json
-def plan(source: str, as_json: bool) -> None:
+def plan(source: str, full: bool, as_json: bool) -> None:
     """Estimate an import of SOURCE: its requests, and the least time under the limits.
 
-    Requests one list page from the API.
+    Requests one list page from the API. With a bookmark, it is the list of what changed since.
     """
     with open_installation() as installation:
-        planned = plan_import(installation, installation.source(source))
+        planned = plan_import(installation, installation.source(source), full=full)
         if as_json:
             print_json(planned.as_json())
         else:

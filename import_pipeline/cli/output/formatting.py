@@ -113,9 +113,16 @@ def print_plan(console: Console, planned: Plan) -> None:
     """Print the cost of an import."""
     if planned.slices_count is not None:
         say(console, f"{planned.source} has {plural(planned.slices_count, 'slice')}, each with a list of its own.")
+    if planned.since is not None:
+        say(console, f"The import is incremental: it reads what changed since {planned.since}.")
+    elif planned.reason is not None:
+        say(console, f"The import is full: {planned.reason}.")
+    if planned.owed_count:
+        say(console, f"It fetches {plural(planned.owed_count, 'item')} again that failed before.")
     unknown = f"The list of {planned.source} does not state its number of items"
     if planned.requests_count is None or planned.ideal_seconds is None:
-        say(console, f"{unknown}, and no import has read it to the end yet, so its cost is unknown.")
+        earlier = "no import has read it to the end" if planned.since is None else "no incremental import has completed"
+        say(console, f"{unknown}, and {earlier} yet, so its cost is unknown.")
         return
     if planned.estimated_from is not None:
         say(console, f"{unknown}. Import {planned.estimated_from} found:")

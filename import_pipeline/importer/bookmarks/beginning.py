@@ -1,6 +1,7 @@
 """Decide at the start of an import if it is full or incremental, and from which position it reads."""
 
 import copy
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, update
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, update
 from import_pipeline.contracts import ImportSource, Incremental
 from import_pipeline.importer.user_code.fingerprints import fingerprint_of
 from import_pipeline.rules.import_kind import decide_kind
+from import_pipeline.rules.import_metadata import ImportOptions
 from import_pipeline.rules.lists.positions import lookback_problem, minus, parse_position
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking import events
@@ -32,21 +34,14 @@ def decide_reading(connection: Connection, source: ImportSource, row: ImportRow,
         return row
     if revisions.of_source(connection, row.source) != source.revision:
         bookmarks.forget(connection, row.source)  # all details are fetched again, however many imports that takes
-    bookmark, positions = bookmarks.of_source(connection, row.source), fingerprint_of(type(source).position)
-    decision = decide_kind(
-        bookmark=bookmark.value,
-        options=row.options,
-        full_at=bookmark.full_at,
-        full_every=settings.full_every,
-        due_at=row.scheduled_at or row.created_at,
-        problem=_problem(bookmark, settings, positions),
-    )
-    since, kind = None, ImportKind.FULL
-    sentence = f"It reads the whole list: {decision.reason}."
-    if not decision.is_full and bookmark.value is not None:
-        since, kind = minus(parse_position(bookmark.value), settings.lookback), ImportKind.INCREMENTAL
+    reading = next_reading(connection, source, row.options, row.scheduled_at or row.created_at)
+    if reading is None:
+        return row
+    since, bookmark, positions = reading.since, reading.bookmark, fingerprint_of(type(source).position)
+    kind, sentence = ImportKind.FULL, f"It reads the whole list: {reading.reason}."
+    if since is not None:
         back = f", {settings.lookback} before the bookmark" if settings.lookback else ""
-        sentence = f"It reads what changed since {since}{back}."
+        kind, sentence = ImportKind.INCREMENTAL, f"It reads what changed since {since}{back}."
     seen = bookmark.seen if bookmark.positions == positions else None
     mover = None if since is None else bookmark.import_id
     metadata = row.metadata_with(
@@ -55,6 +50,39 @@ def decide_reading(connection: Connection, source: ImportSource, row: ImportRow,
     connection.execute(update(imports).where(imports.c.id == row.id).values(kind=kind, metadata=metadata))
     events.note(connection, row.id, now, KIND_DECIDED, sentence, since=since)
     return get(connection, row.id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextReading:
+    """The reading of an import of an incremental source that begins now."""
+
+    since: str | None  #: the position to read from; None: the whole list
+    reason: str  #: why the whole list is read, as the end of a sentence
+    bookmark: Bookmark
+
+
+def next_reading(
+    connection: Connection, source: ImportSource, options: ImportOptions, due_at: datetime
+) -> NextReading | None:
+    """Return what an import with these options would read; None for a source that is not incremental. Only reads."""
+    settings = source.incremental
+    if settings is None:
+        return None
+    bookmark = bookmarks.of_source(connection, source.name)
+    if revisions.of_source(connection, source.name) != source.revision:
+        bookmark = replace(bookmark, value=None)
+    decision = decide_kind(
+        bookmark=bookmark.value,
+        options=options,
+        full_at=bookmark.full_at,
+        full_every=settings.full_every,
+        due_at=due_at,
+        problem=_problem(bookmark, settings, fingerprint_of(type(source).position)),
+    )
+    since = None
+    if not decision.is_full and bookmark.value is not None:
+        since = minus(parse_position(bookmark.value), settings.lookback)
+    return NextReading(since=since, reason=decision.reason, bookmark=bookmark)
 
 
 def _as_retried(connection: Connection, row: ImportRow, retry_of: int) -> ImportRow:
@@ -76,9 +104,8 @@ def _problem(bookmark: Bookmark, settings: Incremental, positions: str) -> str |
     return None if problem is None else f"its lookback does not fit, since {problem}"
 
 
-def reading_source(source: ImportSource, row: ImportRow) -> ImportSource:
-    """Return the source as this import reads it: with the position to read from as its `since`."""
-    since = row.facts.since
+def reading_source(source: ImportSource, since: str | None) -> ImportSource:
+    """Return the source as an import reads it that reads from that position: with it as its `since`."""
     if since is None:
         return source
     return reading_from(source, since)

@@ -1,4 +1,4 @@
-"""Estimate the cost of a full import before it starts."""
+"""Estimate the cost of an import before it starts: of a full one, or of what changed since the bookmark."""
 
 import asyncio
 from collections import Counter
@@ -12,6 +12,7 @@ import httpx
 from import_pipeline.contracts import ImportSource
 from import_pipeline.contracts.paginators import ListCutShort
 from import_pipeline.errors import ApiBlocked, ImportFailed
+from import_pipeline.importer.bookmarks.beginning import next_reading, reading_source
 from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.runtime.api_client import cost_of, open_api
@@ -21,18 +22,23 @@ from import_pipeline.importer.tokens.server import TokenUnavailable
 from import_pipeline.ratelimit.endpoints import parse_limits
 from import_pipeline.rules.endpoints import endpoint_of
 from import_pipeline.rules.forecast import minimum_by_endpoint
+from import_pipeline.rules.import_metadata import ImportOptions
+from import_pipeline.rules.lists.positions import parse_position
 from import_pipeline.rules.status import ImportKind, ImportStatus
 from import_pipeline.tracking import imports
+from import_pipeline.tracking.lists.owed_items import count_owed
 
 #: Completed imports that are searched for one that read the whole list.
 IMPORTS_SEARCHED = 50
+#: Kinds of imports that do not read the whole list.
+OTHERS = {ImportKind.SELECTION, ImportKind.INCREMENTAL}
 #: The longest pause of the API that an estimate waits for.
 MAX_PAUSE_WAIT = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The cost of a full import. Numbers are None if neither the list nor an earlier import gives the number of items.
+    """The cost of an import. Numbers are None if neither the list nor an earlier import gives the number of items.
 
     All details count, since unchanged items are known only after the list was read.
     """
@@ -47,36 +53,78 @@ class Plan:
     estimated_from: int | None = None  #: the import that gave the number of items; None: the list itself
     details_may_be_fewer: bool = False  #: True if the source can recognize unchanged items
     slices_count: int | None = None  #: lists to read; None: the source has one
+    kind: str = ImportKind.FULL.value  #: full or incremental
+    since: str | None = None  #: the position that an incremental import reads from
+    reason: str | None = None  #: why an import of an incremental source is full
+    owed_count: int = 0  #: items of earlier imports that an incremental one fetches besides
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         return asdict(self)
 
 
-def plan_import(installation: Installation, source: ImportSource) -> Plan:
-    """Request one list page and compute the rest. Raises ImportFailed if the API does not answer as expected."""
-    of_list, slices = first_list(installation, source), count_slices(installation, source)
-    if of_list is None:
-        return _unknown(source, slices)
+def plan_import(installation: Installation, source: ImportSource, *, full: bool = False) -> Plan:
+    """Request one list page and compute the rest, for the kind of import that would begin now.
+
+    `full`: for a full import, although there is a bookmark. Raises ImportFailed if the API does not answer as expected.
+    """
+    options, kind = ImportOptions(full=full), _Kind()
+    with installation.database.read() as connection:
+        reading = next_reading(connection, source, options, installation.clock.now())
+        if reading is not None:
+            owed = 0 if reading.since is None else count_owed(connection, source.name)
+            kind = _Kind(since=reading.since, reason=reading.reason or None, owed_count=owed)
+    source = reading_source(source, kind.since)
+    of_list, slices = first_list(installation, source), count_slices(installation, source, options)
+    if of_list is None or (not slices and slices is not None):
+        return _unknown(source, slices, kind)
     response = asyncio.run(first_page(installation, of_list))
     if (problem := of_list.first_page_problem(response)) is not None:
         raise ImportFailed(problem)
     on_page = of_list.items(response)
-    total = of_list.total(response) if slices is None else None
-    if total is None and slices in {None, 1} and _is_whole(of_list, response):
-        total = len(on_page)
+    total = _total(of_list, response, len(on_page)) if slices in {None, 1} else None
     estimated_from = None
     if total is None:
-        estimated_from, total = _latest_full(installation, source)
+        estimated_from, total = _latest_of_kind(installation, source)
     if total is None:
-        return _unknown(source, slices)
-    return _plan_for(of_list, on_page, total, estimated_from, slices)
+        return _unknown(source, slices, kind)
+    return _plan_for(of_list, on_page, total, estimated_from, slices, kind)
 
 
-def _unknown(source: ImportSource, slices: int | None) -> Plan:
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """The kind of the import, as in the plan."""
+
+    since: str | None = None
+    reason: str | None = None
+    owed_count: int = 0
+
+    def values(self) -> dict[str, Any]:
+        """Return the fields of the plan."""
+        kind = ImportKind.FULL if self.since is None else ImportKind.INCREMENTAL
+        return {"kind": kind.value, **asdict(self)}
+
+
+def _total(of_list: SourceList, response: httpx.Response, count: int) -> int | None:
+    """Return the number of items that the import would find, by the first page with `count` items; None: unknown.
+
+    The total of a list that is newest first counts the whole list, of which an incremental import reads the beginning.
+    """
+    source, is_whole = of_list.source, _is_whole(of_list, response)
+    if source.since is not None and source.order == "newest_first":
+        since = parse_position(source.since)
+        found = of_list.parse(response, 1)
+        new = [item for item in found if item.position is None or not item.position < since]
+        return len(new) if len(new) < count or is_whole else None
+    total = of_list.total(response) if of_list.key is None else None
+    return count if total is None and is_whole else total
+
+
+def _unknown(source: ImportSource, slices: int | None, kind: _Kind) -> Plan:
     """Return the plan of an import whose number of items is unknown; nothing is to do without slices."""
-    number = 0 if slices == 0 else None
+    number = 0 if slices == 0 and not kind.owed_count else None
     return Plan(
+        **kind.values(),
         source=source.name,
         limits=source.limits_text,
         items_count=number,
@@ -88,15 +136,18 @@ def _unknown(source: ImportSource, slices: int | None) -> Plan:
     )
 
 
-def _latest_full(installation: Installation, source: ImportSource) -> tuple[int | None, int | None]:
-    """Return the latest import that read the whole list, and its number of items; (None, None) without one."""
+def _latest_of_kind(installation: Installation, source: ImportSource) -> tuple[int | None, int | None]:
+    """Return the latest import that read the whole list, or all changes, and its number of items.
+
+    (None, None) without one.
+    """
     with installation.database.read() as connection:
         ended = imports.latest(
             connection, source=source.name, statuses=[ImportStatus.COMPLETED], limit=IMPORTS_SEARCHED
         )
     for row in ended:
-        whole = row.kind is not ImportKind.SELECTION and row.incomplete_reason is None and row.options.limit is None
-        if whole and row.items_count is not None:
+        is_alike = row.kind not in OTHERS if source.since is None else row.kind is ImportKind.INCREMENTAL
+        if is_alike and row.incomplete_reason is None and row.options.limit is None and row.items_count is not None:
             return row.id, row.items_count
     return None, None
 
@@ -115,6 +166,7 @@ def _plan_for(
     total: int,
     estimated_from: int | None,
     slices: int | None,
+    kind: _Kind,
 ) -> Plan:
     """Return the plan for `total` items, of which `on_page` are those of the first page.
 
@@ -124,11 +176,12 @@ def _plan_for(
     pages = max(1, -(-total // max(1, len(on_page)))) if slices is None else slices + total // source.per_page
     detail = of_list.detail_request(on_page) if on_page else None
     whole = bool(on_page) and detail is None
-    details = 0 if whole else -(-total // (source.details_per_request or 1))
+    details = 0 if whole else -(-(total + kind.owed_count) // (source.details_per_request or 1))
     first = of_list.first_request()
     units = Counter({_endpoint(source, first): pages * cost_of(source, first)})
     units[_endpoint(source, detail)] += details * (cost_of(source, detail) if detail is not None else 1)
     return Plan(
+        **kind.values(),
         source=source.name,
         limits=source.limits_text,
         items_count=total,

@@ -176,7 +176,7 @@ def _settle(heartbeat: Heartbeat, stop: StopSignal) -> None:
 
 def _context_of(run: ImportRun, row: ImportRow, lease: Lease, api: ApiClient, stop: StopSignal) -> ImportContext:
     return ImportContext(
-        source=reading_source(run.source, row),
+        source=reading_source(run.source, row.facts.since),
         database=run.installation.database,
         row=row,
         lease=lease,

@@ -13,8 +13,10 @@ from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.slices.ending import ended
 from import_pipeline.importer.slices.state import SlicesState
 from import_pipeline.importer.user_code.hooks import hook_batches
+from import_pipeline.rules.import_metadata import ImportOptions
 from import_pipeline.rules.lists.slice_keys import LONGEST_KEY, is_key
 from import_pipeline.tracking import leases
+from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.lists import parents, revisions, slices
 
 #: Keys that are stored in one transaction.
@@ -50,6 +52,16 @@ def never_imported(source: ImportSource) -> str:
         f"its parent {parent} has never been imported, so {source.name} has no slices yet: run "
         f"`import-pipeline run {parent}` first"
     )
+
+
+def reference_of(connection: Connection, source: ImportSource, options: ImportOptions) -> ImportRow | None:
+    """Return the import after which changes of the parent's items count; None if all slices are to be read."""
+    if not source.changed_only or options.fetches_all or options.full:
+        return None
+    last = parents.reference(connection, source.name)
+    if last is not None and last.id < revisions.found_by(connection, source.name):
+        return None  # it read the slices before the source's revision changed: all of them are read again
+    return last
 
 
 class Enumeration:
@@ -103,11 +115,7 @@ class Enumeration:
         context, state = self._context, SlicesState(parent=parent)
         if parent is not None and not parents.was_imported(connection, parent):
             raise ImportFailed(never_imported(context.source))
-        options = context.row.options
-        is_partial = context.source.changed_only and not (options.fetches_all or options.full)
-        last = parents.reference(connection, context.row) if is_partial else None
-        if last is not None and last.id < revisions.found_by(connection, context.source.name):
-            last = None  # it read the slices before the source's revision changed: all of them are read again
+        last = reference_of(connection, context.source, context.row.options)
         if parent is not None:
             until, unfinished = parents.imports_of(connection, parent)
             state = replace(state, parent_until=until, parent_open=unfinished)
@@ -125,7 +133,7 @@ class Enumeration:
     async def _keys_of_parent(self, parent: str) -> None:
         state, changed = self.state, None
         if state.reference is not None:
-            changed = await self._context.write(parents.changed_or_owed, self._context.row, state.reference)
+            changed = await self._context.write(parents.changed_or_owed, self._context.source.name, state.reference)
         while not self._is_over():
             keys = await self._context.write(parents.keys, parent, self.state.last_key, BATCH, changed)
             if not keys:

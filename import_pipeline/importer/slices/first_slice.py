@@ -5,18 +5,21 @@ from collections.abc import Sequence
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.discovery.list_page import SourceList
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.slices.enumeration import own_keys
+from import_pipeline.importer.slices.enumeration import own_keys, reference_of
+from import_pipeline.rules.import_metadata import ImportOptions
 from import_pipeline.tracking.lists import parents
 
 
-def count_slices(installation: Installation, source: ImportSource) -> int | None:
-    """Return the number of slices that a full import reads; None for a source with one list. Raises HookFailed."""
+def count_slices(installation: Installation, source: ImportSource, options: ImportOptions) -> int | None:
+    """Return the number of slices that an import would read now; None for a source with one list. Raises HookFailed."""
     if not source.is_sliced:
         return None
     if source.parent_name is None:
         return sum(map(len, own_keys(source, installation.clock.monotonic)))
     with installation.database.read() as connection:
-        return parents.count(connection, source.parent_name)
+        last = reference_of(connection, source, options)
+        changed = None if last is None else parents.changed_or_owed(connection, source.name, last.id)
+        return parents.count(connection, source.parent_name, changed)
 
 
 def first_list(installation: Installation, source: ImportSource) -> SourceList | None:

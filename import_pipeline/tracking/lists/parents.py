@@ -29,17 +29,16 @@ def was_imported(connection: Connection, parent: str) -> bool:
     return connection.scalar(listed.limit(1)) is not None
 
 
-def count(connection: Connection, parent: str) -> int:
-    """Return the number of the parent's items that are not gone."""
-    present = (source_items.c.source == parent, source_items.c.gone_at.is_(None))
+def count(connection: Connection, parent: str, changed: ColumnElement[bool] | None = None) -> int:
+    """Return the number of the parent's items that are not gone; with `changed`, of those that meet it."""
+    present = [source_items.c.source == parent, source_items.c.gone_at.is_(None)]
+    present += [] if changed is None else [changed]
     return connection.scalar(select(func.count()).where(*present)) or 0
 
 
-def reference(connection: Connection, row: ImportRow) -> ImportRow | None:
+def reference(connection: Connection, source: str) -> ImportRow | None:
     """Return the latest import of the source that read its slices and fetched their items; None without one."""
-    ended = import_rows.latest(
-        connection, source=row.source, statuses=(ImportStatus.COMPLETED,), limit=IMPORTS_SEARCHED
-    )
+    ended = import_rows.latest(connection, source=source, statuses=(ImportStatus.COMPLETED,), limit=IMPORTS_SEARCHED)
     partial = {ImportKind.SELECTION, ImportKind.DISCOVERY}
     for each in ended:
         if each.kind not in partial and each.options.limit is None and "sliced" in (each.checkpoint or {}):
@@ -70,7 +69,7 @@ def imports_of(connection: Connection, parent: str) -> tuple[int, list[int]]:
     return latest, list(connection.scalars(unfinished))
 
 
-def changed_or_owed(connection: Connection, row: ImportRow, reference_id: int) -> ColumnElement[bool]:
+def changed_or_owed(connection: Connection, source: str, reference_id: int) -> ColumnElement[bool]:
     """Return the condition for the parent's items that changed since, or whose slice the reference did not finish.
 
     An item has changed since if an import changed it that had not ended when the reference began: ids order imports
@@ -88,7 +87,7 @@ def changed_or_owed(connection: Connection, row: ImportRow, reference_id: int) -
     with_failure = (
         select(items.c.slice)
         .join(statuses, statuses.c.external_id == items.c.external_id)
-        .where(items.c.source == row.source, failed, items.c.slice.is_not(None))
+        .where(items.c.source == source, failed, items.c.slice.is_not(None))
     )
     unreadable = select(statuses.c.metadata[SLICE].as_string()).where(failed, statuses.c.metadata[SLICE].is_not(None))
     owed = [source_items.c.external_id.in_(some) for some in (unread, with_failure, unreadable)]

@@ -95,6 +95,16 @@ def test_a_plan_counts_a_page_per_slice_and_those_that_the_items_fill(importing)
     assert (unknown.slices_count, unknown.items_count, unknown.list_requests) == (2, None, None)
 
 
+class ChangedOnly(Comments):
+    """Reads the comments of changed issues only."""
+
+    changed_only = True
+
+
+def test_a_plan_counts_the_slices_of_changed_parents_and_those_that_failed(importing):
+    assert plan(importing, ChangedOnly()).slices_count == 1
+
+
 def test_a_plan_without_slices_costs_nothing(home):
     planned = plan(Importing(home, SlicedApi({})), Comments())
     assert (planned.slices_count, planned.requests_count) == (0, 0)
