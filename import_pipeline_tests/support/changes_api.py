@@ -54,6 +54,8 @@ class ChangesApi:
     unreadable: set[str] = field(default_factory=set)  #: ids of list items that are shown without an id
     odd: set[str] = field(default_factory=set)  #: those whose position is of another kind
     unplaced: set[str] = field(default_factory=set)  #: those without a position
+    cut: int | None = None  #: number of items after which the list ends too early, although its total is right
+    named: set[str] = field(default_factory=set)  #: ids that the list has shown
     hook: object = lambda number: None
     page_hook: object = lambda number: None
     lists: list[httpx.Request] = field(default_factory=list)
@@ -73,9 +75,11 @@ class ChangesApi:
         """Replace an item by a tombstone."""
         self.put(item_id, is_deleted=True)
 
-    def put(self, item_id, **values):
+    def put(self, item_id, *, late=0, **values):
+        """Store a new version of an item; `late` is the span by which its position lies back."""
         self.changes += 1
         place = int(self.clock.now().timestamp()) if self.form == "time" else self.changes
+        place = max(0, place - late)
         self.items[item_id] = Item(item_id, self.changes, place, **values)
 
     def position(self, item):
@@ -117,19 +121,21 @@ class ChangesApi:
     def page(self, given):
         """Return a page: by number, or after the item that the cursor names."""
         found = self.listed(given.get("since") if self.has_filter else None)
-        size = int(given["per_page"])
+        size, total = int(given["per_page"]), len(found)
+        found = found[: self.cut]
         if self.is_keyset:
             after = [float(part) for part in given["after"].split("|")] if "after" in given else None
             found = [item for item in found if after is None or self.key(item) > tuple(after)]
             chosen, rest = found[:size], found[size:]
             cursor = "|".join(map(str, self.key(chosen[-1]))) if rest else None
-            return {"items": [self.shown(item) for item in chosen], "after": cursor}
+            body = {"items": [self.shown(item) for item in chosen], "after": cursor}
+            return body | ({"total": total} if self.has_total else {})
         number = int(given.get("page", 1))
         start = int(given.get("offset", (number - 1) * size))
         body = {"items": [self.shown(item) for item in found[start : start + size]]}
         body["more"] = start + size < len(found)
         body["next"] = str(httpx.URL("/items", params=given | {"page": number + 1})) if body["more"] else None
-        return body | ({"total": len(found)} if self.has_total else {})
+        return body | ({"total": total} if self.has_total else {})
 
     def key(self, item):
         """Return the sort key of an item."""
@@ -144,6 +150,7 @@ class ChangesApi:
         return [item for item in found if item.place >= low]
 
     def shown(self, item):
+        self.named.add(item.id)
         found = {"id": item.id, "v": str(item.version), "at": self.position(item), "gone": item.is_deleted}
         if item.id in self.odd:
             found["at"] = "never"

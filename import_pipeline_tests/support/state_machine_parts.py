@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
+from functools import lru_cache, partial
 
 import httpx
 from sqlalchemy import event
@@ -26,6 +26,8 @@ from import_pipeline_tests.support.dying_process import ProcessDied
 
 #: A run in the background leaves its import during a longer pause.
 PATIENCE = timedelta(minutes=1)
+#: Events of an engine at which a process may die.
+STATEMENTS = ("do_execute", "do_executemany", "do_execute_no_params", "commit")
 
 
 class SettableClock(FakeClock):
@@ -110,13 +112,17 @@ class ProcessDeath:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def statement(self, *_):
-        """Count a statement or commit; raise if the process dies here."""
+        """Count a statement or commit; raise if the process dies here.
+
+        Those of the heartbeat are not counted: their number depends on the time that passes.
+        """
+        is_heartbeat = threading.current_thread().name == "import-heartbeat"
         with self._lock:
-            self.passed["point"] += 1
-            if not self.is_dead and self.passed["point"] != self.kill_at:
+            self.passed["point"] += not is_heartbeat
+            self.is_dead = self.is_dead or (not is_heartbeat and self.passed["point"] == self.kill_at)
+            if not self.is_dead:
                 return
-            self.is_dead = True
-        if threading.current_thread().name == "import-heartbeat":
+        if is_heartbeat:
             raise SystemExit  # the thread ends without a word
         raise ProcessDied
 
@@ -146,8 +152,10 @@ def worker_of(place):
 
 def run_process(installation, source, import_id, *, api, permits, doom, place, run_id):
     """Run one process of the import. Returns its summary, its error, or None if it was killed."""
-    database = Database(installation.database.url.render_as_string(hide_password=False))
-    for name in ("do_execute", "do_executemany", "do_execute_no_params", "commit"):
+    url = installation.database.url.render_as_string(hide_password=False)
+    database = Database(url)
+    database.engine = _engine_of_processes(url)
+    for name in STATEMENTS:
         event.listen(database.engine, name, doom.statement)
     own = Installation(
         settings=installation.settings,
@@ -169,3 +177,11 @@ def run_process(installation, source, import_id, *, api, permits, doom, place, r
     finally:
         doom.is_dead = False  # a rollback now writes nothing
         database.close()
+        for name in STATEMENTS:
+            event.remove(database.engine, name, doom.statement)
+
+
+@lru_cache(maxsize=1)
+def _engine_of_processes(url):
+    """Return the engine of all processes: compiling its statements anew takes most of the time of a short import."""
+    return Database(url).engine
