@@ -39,7 +39,7 @@ def run(request: Request, form: Form) -> str:
     asked = requests.request_import(
         installation, source, kind, **options, slot_at=slot_at, by=_who(request), reason=_reason(form)
     )
-    return "/?done=already" if asked.already else f"/?done={kind}"
+    return f"/?done={'already' if asked.already else kind}&request={asked.id}"
 
 
 @action

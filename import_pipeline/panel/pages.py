@@ -11,11 +11,12 @@ from import_pipeline.errors import ImportNotFound, InvalidTransition, Unavailabl
 from import_pipeline.importer.control.rescheduling import next_slot
 from import_pipeline.importer.control.scheduling import upcoming_slots_of
 from import_pipeline.importer.monitoring.queries import import_details, list_imports
-from import_pipeline.importer.monitoring.sources import find_items, source_details
+from import_pipeline.importer.monitoring.sources import ItemDetails, find_items, source_details
 from import_pipeline.panel.context import panel_of
-from import_pipeline.panel.query import Query
+from import_pipeline.panel.query import PAGE_NUMBER, Query
 from import_pipeline.panel.security import FOR_PROGRAMS, local_path
 from import_pipeline.panel.views import import_page, list_page, source_page, why_not
+from import_pipeline.tracking.requests import outcome_of
 
 #: Slots that a source's page shows; the longest id that can be looked up.
 SHOWN_SLOTS, MAX_EXTERNAL_ID = 6, 255
@@ -37,6 +38,12 @@ DONE: Mapping[str, str] = {
     "again-already": "This import already fetches the same items. Nothing was added.",
     "delete-already": "The import was already deleted. Nothing was changed.",
 }
+#: The sentence once the request has its import; and the words of an outcome that changed nothing.
+MADE: Mapping[str, str] = {
+    "new": "The extra import is created.",
+    "reschedule": "The next scheduled import is moved to now.",
+}
+NOTHING = "nothing was"
 
 
 def show_list(request: Request) -> Response:
@@ -55,7 +62,7 @@ def show_list(request: Request) -> Response:
             page=query.page,
         ),
     )
-    return panel.render(request, "list.html", list_page(listing, query, sources) | _notice(request))
+    return panel.render(request, "list.html", list_page(listing, query, sources) | _notice_of_request(request))
 
 
 def show_import(request: Request) -> Response:
@@ -83,9 +90,15 @@ def show_source(request: Request) -> Response:
 def show_item(request: Request) -> Response:
     """Render the history of one item, in each source that knows it."""
     panel = panel_of(request)
-    external_id = request.query_params.get("id", "").strip()[:MAX_EXTERNAL_ID]
-    found = find_items(panel.installation, external_id, request.query_params.get("source")) if external_id else []
-    return panel.render(request, "item.html", {"external_id": external_id, "found": found})
+    source, asked = request.query_params.get("source"), request.query_params.get("id", "")[:MAX_EXTERNAL_ID]
+    external_id, found = asked.strip(), list[ItemDetails]()
+    if asked != external_id and (found := find_items(panel.installation, asked, source)):
+        external_id = asked  # an id that begins or ends with spaces
+    elif external_id:
+        found = find_items(panel.installation, external_id, source)
+    is_listed = source is None or panel.installation.listed(source) is not None
+    context = {"external_id": external_id, "found": found, "asked_source": source, "is_listed": is_listed}
+    return panel.render(request, "item.html", context)
 
 
 def confirm_run(request: Request) -> Response:
@@ -123,7 +136,21 @@ def login(request: Request) -> Response:
 
 
 def _notice(request: Request) -> dict[str, Any]:
-    return {"notice": DONE.get(request.query_params.get("done", ""), "")}
+    return {"notice": DONE.get(request.query_params.get("done", ""), ""), "notice_import": None}
+
+
+def _notice_of_request(request: Request) -> dict[str, Any]:
+    """Return the sentence after a request for a run: its outcome with a link to the import, as soon as it has one."""
+    notice, number = _notice(request), request.query_params.get("request", "")
+    if not notice["notice"] or not PAGE_NUMBER.fullmatch(number):
+        return notice
+    with panel_of(request).installation.database.read() as connection:
+        found = outcome_of(connection, int(number))
+    if found is None or found.is_waiting:
+        return notice
+    made = MADE.get(request.query_params["done"], notice["notice"])
+    has_changed_nothing = found.import_id is None or NOTHING in (found.sentence or "")
+    return {"notice": (found.sentence if has_changed_nothing else made) or made, "notice_import": found.import_id}
 
 
 def _problem(request: Request, status: int, sentence: str) -> Response:

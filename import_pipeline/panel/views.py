@@ -177,6 +177,7 @@ def import_page(details: ImportDetails, run_url: str | None, now: datetime) -> d
         "actions": allowed(details, now),
         "api_paused_until": details.api_paused_until,
         "retried_by": details.retried_by,
+        "has_retried": details.has_retried,
         "shards": details.shards,
         "refresh": 0 if view.has_ended else REFRESH if view.is_running else IDLE_REFRESH,
     } | _helpers()

@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 EXPECTED = "hours or times of the day, such as 0,3,6 or 09:30,12:00"
 _ONE = re.compile(r"(\d{1,2})(?::(\d{2}))?", re.ASCII)
 _DAY = timedelta(days=1)
+#: The scheduler ticks every few seconds; after this time, none has followed a slot.
+TICKS_WITHIN = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,13 @@ class Slots:
         while True:
             yield from reversed(self.on(day))
             day -= _DAY
+
+
+def unserved_slot(slots: Slots, last_tick: datetime | None, now: datetime) -> datetime | None:
+    """Return the latest slot if nothing has followed it, a while after its time; None if a tick has, or may still."""
+    slot_at = slots.latest_at(now)
+    is_served = last_tick is None or last_tick >= slot_at
+    return None if is_served or now - slot_at < TICKS_WITHIN else slot_at
 
 
 def parse_slots(text: str, time_zone: str) -> Slots:

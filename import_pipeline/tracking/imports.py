@@ -4,7 +4,7 @@ Every function takes a connection inside a transaction, so that related rows are
 whatever a worker writes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -127,6 +127,12 @@ def parse_row(row: Row[Any]) -> ImportRow:
         "status": ImportStatus(values["status"]),
     }
     return ImportRow(**values | kinds)
+
+
+def existing(connection: Connection, ids: Iterable[int | None]) -> frozenset[int]:
+    """Return those of the ids whose imports are still there."""
+    asked = {each for each in ids if each is not None}
+    return frozenset(connection.scalars(select(imports.c.id).where(imports.c.id.in_(asked))))
 
 
 def rows(connection: Connection, statement: Select[Any]) -> list[ImportRow]:

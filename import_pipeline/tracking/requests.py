@@ -8,6 +8,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from import_pipeline.tracking.imports import BIGGEST_ID
 from import_pipeline.tracking.tables import import_requests as requests
+from import_pipeline.tracking.tables import imports
 
 
 class RequestKind(StrEnum):
@@ -83,6 +84,30 @@ def waiting(connection: Connection, source: str) -> list[Request]:
         )
         for row in rows
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The outcome of a request for a run, as far as it is fulfilled."""
+
+    source: str
+    is_waiting: bool
+    sentence: str | None
+    import_id: int | None  #: the import that it made or moved, if that is still there
+
+
+def outcome_of(connection: Connection, request_id: int) -> Outcome | None:
+    """Return the outcome of the request; None if there is no such request for a run."""
+    if request_id > BIGGEST_ID:
+        return None
+    made = requests.outerjoin(imports, imports.c.id == requests.c.result_import_id)
+    asked = (requests.c.id == request_id, requests.c.import_id.is_(None))
+    columns = (requests.c.source, requests.c.handled_at, requests.c.outcome, imports.c.id.label("import_id"))
+    row = connection.execute(select(*columns).select_from(made).where(*asked)).one_or_none()
+    if row is None:
+        return None
+    is_waiting = row.handled_at is None
+    return Outcome(source=row.source, is_waiting=is_waiting, sentence=row.outcome, import_id=row.import_id)
 
 
 def waiting_sources(connection: Connection) -> frozenset[str]:

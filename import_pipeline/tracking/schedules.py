@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 from import_pipeline.rules.status import ImportStatus, Trigger
 from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.tables import import_requests as requests
 from import_pipeline.tracking.tables import imports
 from import_pipeline.tracking.tables import source_schedules as schedules
 
@@ -36,6 +37,22 @@ def off_seen_at(connection: Connection, source: str) -> datetime | None:
     is_off = (schedules.c.source == source, schedules.c.off_since.is_not(None))
     seen: datetime | None = connection.scalar(select(schedules.c.off_seen_at).where(*is_off))
     return seen
+
+
+def last_tick(connection: Connection, source: str) -> datetime | None:
+    """Return the latest sign of a tick of the source's scheduler; None if there is none.
+
+    Only ticks create and start the imports of slots, fulfil waiting requests, and find the schedule off.
+    """
+    of_slots = (imports.c.source == source, imports.c.slot_at.is_not(None))
+    waited = requests.c.handled_at > requests.c.requested_at  # the others took effect immediately
+    signs = [
+        select(func.max(imports.c.created_at)).where(*of_slots),
+        select(func.max(imports.c.started_at)).where(*of_slots),
+        select(func.max(requests.c.handled_at)).where(requests.c.source == source, waited),
+        select(schedules.c.off_seen_at).where(schedules.c.source == source),
+    ]
+    return max((found for sign in signs if (found := connection.scalar(sign)) is not None), default=None)
 
 
 def is_held_back(connection: Connection, row: ImportRow) -> bool:

@@ -40,6 +40,7 @@ class ImportDetails:
     finished_at: Sequence[datetime]
     leftovers: Leftovers  #: of an ended import: what a retry would import
     retried_by: int | None  #: the scheduled or running import that retries them
+    has_retried: bool = False  #: the import that it retries is still there
     failed_slices: Sequence[slices.FailedSlice] = ()  #: those that failed, or whose end is doubtful
     shards: Sequence[ShardRow] = ()  #: its further workers, also former ones
     is_listed: bool = True  #: its source is listed in the settings
@@ -121,6 +122,7 @@ def import_details(installation: Installation, import_id: int, usage_reader: Usa
             finished_at=found.finished_at,
             leftovers=left(connection, view.row) if view.has_ended else Leftovers(),
             retried_by=scheduling.open_retry_of(connection, import_id),
+            has_retried=bool(imports.existing(connection, [view.row.retry_of])),
             failed_slices=_failed_slices(connection, view.row),
             shards=found.shards,
             is_listed=installation.listed(view.row.source) is not None,

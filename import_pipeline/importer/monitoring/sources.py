@@ -1,7 +1,7 @@
 """Read a source for displays: its limits, its latest imports; and one of its items."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from import_pipeline.importer.installation import Installation
@@ -9,6 +9,7 @@ from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.importer.monitoring.queries import view_in
 from import_pipeline.importer.monitoring.view import ImportView
 from import_pipeline.ratelimit import Usage
+from import_pipeline.rules.slots import unserved_slot
 from import_pipeline.rules.status import ENDED, ImportStatus
 from import_pipeline.tracking import imports, schedules
 from import_pipeline.tracking.history import ItemHistory, KnownItem, history_of, importable_type, known_items
@@ -27,6 +28,8 @@ class SourceDetails:
     sharing: tuple[str, ...]  #: other sources that share its limits
     time_zone: str
     off_since: datetime | None  #: the schedule has been off since then; None: it is on
+    last_tick: datetime | None  #: the latest sign of a tick of Dagster's sensor or of `start-scheduled`
+    unserved_slot: datetime | None  #: the latest slot, if no tick has followed it
     usage: Usage | None  #: None if the rate-limit store does not answer
     latest: Sequence[ImportView]  #: the latest imports that have begun, newest first
 
@@ -39,6 +42,7 @@ class ItemDetails:
     external_id: str
     known: KnownItem | None  #: None if no list has had it
     history: Sequence[ItemHistory]  #: newest first
+    existing: frozenset[int] = frozenset()  #: imports that knew it and were not deleted since
 
 
 def source_details(installation: Installation, name: str, usage_reader: UsageReader) -> SourceDetails:
@@ -46,6 +50,7 @@ def source_details(installation: Installation, name: str, usage_reader: UsageRea
     source, now = installation.source(name), installation.clock.now()
     with installation.database.read() as connection:
         latest = imports.latest(connection, source=name, statuses=(ImportStatus.RUNNING, *ENDED), limit=SHOWN_IMPORTS)
+        last_tick = schedules.last_tick(connection, name)
         return SourceDetails(
             name=name,
             table=importable_type(source.model),
@@ -53,6 +58,8 @@ def source_details(installation: Installation, name: str, usage_reader: UsageRea
             sharing=tuple(each.name for each in installation.sources if each.api == source.api and each.name != name),
             time_zone=source.time_zone,
             off_since=schedules.off_since(connection, name),
+            last_tick=last_tick,
+            unserved_slot=unserved_slot(source.timetable, last_tick, now),
             usage=usage_reader.usage(source),
             latest=[view_in(connection, installation, row, now, usage_reader) for row in latest if row.started_at],
         )
@@ -75,4 +82,6 @@ def find_items(installation: Installation, external_id: str, source: str | None 
             )
             for each in listed
         ]
-    return [each for each in found if each.known is not None or each.history]
+        seen = [(each.known.first_import_id, each.known.last_import_id) for each in found if each.known is not None]
+        existing = imports.existing(connection, [import_id for pair in seen for import_id in pair])
+    return [replace(each, existing=existing) for each in found if each.known is not None or each.history]

@@ -109,6 +109,7 @@ function forget() {
   const address = new URL(location.href);
   if (!address.searchParams.has("done")) return;
   address.searchParams.delete("done");
+  address.searchParams.delete("request");
   history.replaceState(null, "", address);
   document.getElementById("done")?.remove();
 }

@@ -35,10 +35,10 @@ def waiting_requests(panel):
 @pytest.mark.parametrize(
     ("form", "leads_to", "recorded"),
     [
-        ({"mode": "new"}, "/?done=new", ("new", False, None)),
-        ({"mode": "new", "fresh": "yes", "reason": " why "}, "/?done=new", ("new", True, "why")),
-        ({"mode": "reschedule"}, "/?done=reschedule", ("reschedule", False, None)),
-        ({"mode": "reschedule", "fresh": "yes"}, "/?done=reschedule", ("reschedule", False, None)),
+        ({"mode": "new"}, "/?done=new&request=1", ("new", False, None)),
+        ({"mode": "new", "fresh": "yes", "reason": " why "}, "/?done=new&request=1", ("new", True, "why")),
+        ({"mode": "reschedule"}, "/?done=reschedule&request=1", ("reschedule", False, None)),
+        ({"mode": "reschedule", "fresh": "yes"}, "/?done=reschedule&request=1", ("reschedule", False, None)),
     ],
 )
 async def test_run_import_records_the_request(home, form, leads_to, recorded):
@@ -58,12 +58,12 @@ async def test_two_people_who_have_the_same_form_open_move_one_slot(home):
         page = (await panel.get("/run")).text
         slot = re.search(r'name="slot:items" value="([^"]+)"', page)[1]
         form = {"source": "items", "mode": "reschedule", "slot:items": slot}
-        assert (await panel.post("/run", form)).headers["location"] == "/?done=reschedule"
+        assert (await panel.post("/run", form)).headers["location"] == "/?done=reschedule&request=1"
         [launch] = tick(installation, source).launches
         start_or_take_over(installation.database, source, launch.import_id, this_process(), installation.clock, None)
         with installation.database.write() as connection:
             connection.execute(update(imports_table).values(status="completed", ended_at=NOON))
-        assert (await panel.post("/run", form)).headers["location"] == "/?done=already"
+        assert (await panel.post("/run", form)).headers["location"] == "/?done=already&request=2"
         assert tick(installation, source).launches == []
         assert row(panel, launch.import_id).slot_at.isoformat() == slot
         answer = await panel.post("/run", form | {"slot:items": "2030-13-01"})

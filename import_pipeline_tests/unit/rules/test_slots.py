@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.rules.slots import Slots, parse_slots
+from import_pipeline.rules.slots import Slots, parse_slots, unserved_slot
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 FIRST, LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2040, 1, 1, tzinfo=UTC)
@@ -236,3 +236,14 @@ def test_the_longest_gap_reaches_over_midnight(slots, hours):
 
 def test_slots_are_shown_as_times_with_their_zone():
     assert str(parse_slots("12,9:30", "Europe/Berlin")) == "09:30, 12:00 (Europe/Berlin)"
+
+
+@pytest.mark.parametrize(
+    ("last_tick", "minutes", "is_unserved"),
+    [(None, 90, False), (-1, 90, True), (-1, 1, False), (0, 90, False), (30, 90, False)],
+)
+def test_a_slot_that_no_tick_has_followed_is_found_after_a_while(last_tick, minutes, is_unserved):
+    slot_at = datetime(2030, 1, 31, 12, tzinfo=UTC)
+    seen = None if last_tick is None else slot_at + last_tick * MINUTE
+    found = unserved_slot(parse_slots("6,12", "UTC"), seen, slot_at + minutes * MINUTE)
+    assert found == (slot_at if is_unserved else None)
