@@ -13,6 +13,7 @@ from import_pipeline.conformance.batches import WatchedRequests, without_first_i
 from import_pipeline.conformance.error_answers import error_answer_problem
 from import_pipeline.conformance.incremental import incremental_checks
 from import_pipeline.conformance.odd_ids import odd_id_problem
+from import_pipeline.conformance.shifting import shifting_checks
 from import_pipeline.conformance.slices import failed_slice_problem, odd_key_problem
 from import_pipeline.conformance.trial import Outcome, Trial
 from import_pipeline.contracts import ImportSource
@@ -25,8 +26,9 @@ MOST_PAGES = 1_000
 MOST_DEATHS = 3
 
 
-#: The answer to the detail of an item that is gone.
+#: The answers to the detail of an item that is gone, and to one that broke off.
 MISSING = httpx.Response(404, json={"message": "Not Found"})
+BROKEN = httpx.Response(200, headers={"Content-Type": "application/json"}, text='{"id": ')
 
 
 class _Killed(BaseException):
@@ -53,13 +55,14 @@ class Properties:
         else:  # a page of another slice shows nothing about the next one
             yield "an empty page in the middle of the list loses nothing silently", self._empty_page
             yield "a page that is repeated for ever ends the list as incomplete", self._repeated_page
+            yield from shifting_checks(self._trial)
         yield "429 with Retry-After is waited for", partial(self._refused, {"Retry-After": "1"})
         yield "429 without a hint is waited for", partial(self._refused, {})
         if self._trial.requests_tokens:
             yield "an access token that the API refuses is renewed once", partial(self._same, _refused_token)
         yield "a storm of 500 is tried again", self._storm
         yield "a broken list page is asked for again", self._broken_page
-        yield "a broken detail fails its item alone", self._broken_detail
+        yield "a broken detail fails its item alone", partial(self._one_item_less, BROKEN)
         yield "an item that is gone fails or vanishes alone", partial(self._one_item_less, MISSING)
         if is_batched(self._trial.source):
             yield "an item that a batch's answer lacks fails alone", self._lacking_answer
@@ -154,9 +157,6 @@ class Properties:
     def _broken_page(self) -> str | None:
         page = httpx.Response(200, headers={"Content-Type": "text/html"}, text="<html>Maintenance</html>")
         return self._same(lambda request, is_list, number: page if is_list and number == 0 else None)
-
-    def _broken_detail(self) -> str | None:
-        return self._one_item_less(httpx.Response(200, headers={"Content-Type": "application/json"}, text='{"id": '))
 
     def _refused_batch(self) -> str | None:
         return self._one_item_less(httpx.Response(400, json={"message": "an id is not valid"}))

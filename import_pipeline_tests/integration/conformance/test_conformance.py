@@ -10,6 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from import_pipeline import SKIP, Cursor, ImportableMixin, ImportSource, Incremental, PageNumber, path_segment
 from import_pipeline.conformance.incremental import incremental_checks
+from import_pipeline.conformance.shifting import shifting_checks
 from import_pipeline.conformance.trial import Trial
 from import_pipeline.testing import CannedTransport, check_conformance
 
@@ -69,6 +70,37 @@ def test_a_good_source_keeps_every_property(tmp_path):
     found = check_conformance(Books(), CannedTransport(answer), tmp_path, show=lines.append)
     assert [each.problem for each in found] == [None] * 12
     assert all(line.startswith("ok      ") for line in lines)
+
+
+class Numbered(Books):
+    """Three numbered pages with a total."""
+
+    pages = PageNumber(more="more")
+
+    def total(self, list_response):
+        return list_response.json()["total"]
+
+
+class Deaf(Numbered):
+    """Takes each total for that of the first page."""
+
+    def total(self, list_response):
+        return 6
+
+
+def numbered(request):
+    if request.url.path != "/books":
+        return answer(request)
+    page = int(request.url.params["page"])
+    books = [{"id": each, "updated": "then"} for each in (2 * page - 1, 2 * page)]
+    return {"books": books, "more": page < 3, "total": 6}
+
+
+@pytest.mark.parametrize("source", [Numbered(), Deaf()], ids=["a total of each page", "always the same"])
+def test_an_item_that_slides_onto_a_page_that_was_read_is_not_lost_silently(tmp_path, source):
+    trial = Trial(source, CannedTransport(numbered), tmp_path)
+    [(name, check)] = shifting_checks(trial)
+    assert (name, check()) == ("an item that slides onto a page that was read already is found", None)
 
 
 class Hasty(Books):
