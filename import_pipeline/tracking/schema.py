@@ -1,4 +1,4 @@
-"""Migrations of the tracking tables: run at first use, one process at a time."""
+"""The tracking tables: created or migrated at first use, one process at a time."""
 
 import logging
 import threading
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from sqlalchemy import Connection, column, inspect, select, table
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
 from sqlalchemy.exc import ProgrammingError
 
 from import_pipeline.errors import DatabaseUnavailable, SchemaError
@@ -32,13 +32,21 @@ HEAD = "0012"
 #: Before the first migration.
 BASE = "base"
 
+# Alembic's own declaration of that table.
+_versions = Table(
+    VERSION_TABLE,
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+)
+
 _up_to_date: WeakSet[Database] = WeakSet()
 # Alembic keeps the current migration in module globals.
 _alembic_lock = threading.Lock()
 
 
 def upgrade(database: Database) -> None:
-    """Run the pending migrations; cheap if there are none.
+    """Create the tables, or run the pending migrations; cheap if there are none.
 
     Raises SchemaError if the tables are of a newer version or cannot be created, and DatabaseUnavailable.
     """
@@ -46,13 +54,35 @@ def upgrade(database: Database) -> None:
         return
     with database.read() as connection:
         found = current(connection)
+    if found is None:
+        found = _create(database)
     if found != HEAD:
-        with _migrating(database) as (connection, config):
-            from alembic import command
-
-            _check(connection, config, database)
-            command.upgrade(config, "head")
+        migrate(database)
     _up_to_date.add(database)
+
+
+def _create(database: Database) -> str | None:
+    """Create the tables of the newest version, unless another process has created some; return their revision.
+
+    The migrations would create the same ones, in twenty times the time.
+    """
+    with refusals(database, "the tracking tables"), database.write() as connection:
+        schema_lock(connection)
+        if (found := current(connection)) is None:
+            _check_names(connection, database)
+            tracking_metadata.create_all(connection, checkfirst=False)
+            _versions.create(connection, checkfirst=True)  # it stays after a downgrade to nothing
+            connection.execute(_versions.insert().values(version_num=HEAD))
+        return found or HEAD
+
+
+def migrate(database: Database) -> None:
+    """Run all migrations that the tables lack."""
+    with _migrating(database) as (connection, config):
+        from alembic import command
+
+        _check(connection, config, database)
+        command.upgrade(config, "head")
 
 
 def downgrade(database: Database, revision: str = "base") -> None:
@@ -87,7 +117,7 @@ def current(connection: Connection) -> str | None:
     """Return the revision of the database; None before the first migration."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()
+    return connection.execute(select(_versions.c.version_num)).scalar()
 
 
 @contextmanager
@@ -136,8 +166,13 @@ def _check(connection: Connection, config: "Config", database: Database) -> None
             f"the tracking tables in {address(database)} are of version {found}, created by a newer import_pipeline; "
             f"this one knows versions up to {HEAD}. Update import_pipeline, or name another database in DATABASE_URL"
         )
+    if found is None:
+        _check_names(connection, database)
+
+
+def _check_names(connection: Connection, database: Database) -> None:
     strangers = sorted(set(inspect(connection).get_table_names()) & set(tracking_metadata.tables))
-    if found is None and strangers:
+    if strangers:
         raise SchemaError(
             f"{address(database)} already has a table {strangers[0]} that import_pipeline did not create. "
             "Rename it, or name another database in DATABASE_URL"
