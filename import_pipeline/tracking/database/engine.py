@@ -19,6 +19,7 @@ from import_pipeline.tracking.database.lock_holders import holders
 from import_pipeline.tracking.database.retrying import Patience, retried
 from import_pipeline.tracking.database.server_clock import ServerTime
 from import_pipeline.tracking.database.sqlite_file import DatabaseFile
+from import_pipeline.tracking.database.statements import STATEMENTS
 
 T = TypeVar("T")
 
@@ -199,6 +200,7 @@ def _sqlite_engine(url: str, file: DatabaseFile | None) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,  # an error quotes them, and they hold imported data
+        execution_options={"compiled_cache": STATEMENTS},
         connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
     )
 
@@ -248,6 +250,7 @@ def _postgres_engine(url: str) -> Engine:
     engine = create_engine(
         url,
         hide_parameters=True,
+        execution_options={"compiled_cache": STATEMENTS},
         pool_pre_ping=True,
         pool_size=4,
         max_overflow=4,
