@@ -24,7 +24,7 @@ class Contact(ImportableMixin, Base):
 
 class Contacts(ImportSource):
     name, model, incremental, details_per_request = "contacts", Contact, Incremental(), 100
-    limits = {"/contacts/search": "5/1 second", "": "100/10 second"}
+    max_results, limits = 10_000, {"/contacts/search": "5/1 second", "": "100/10 second"}
     pages = Cursor(next="paging.next.after", param="after", size="limit", where="json")
 
     def slices(self):

@@ -87,10 +87,11 @@ def next_reading(
 
 def _as_retried(connection: Connection, row: ImportRow, retry_of: int) -> ImportRow:
     """Let a retry read slices from the position that the retried import read them from. Return the changed row."""
-    since = get(connection, retry_of).facts.since
-    if since is None:
+    facts = get(connection, retry_of).facts
+    if facts.since is None:
         return row
-    connection.execute(update(imports).where(imports.c.id == row.id).values(metadata=row.metadata_with(since=since)))
+    metadata = row.metadata_with(since=facts.since, bookmark_import=facts.bookmark_import)
+    connection.execute(update(imports).where(imports.c.id == row.id).values(metadata=metadata))
     return get(connection, row.id)
 
 

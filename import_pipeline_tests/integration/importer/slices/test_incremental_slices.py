@@ -168,6 +168,15 @@ def test_a_slice_that_is_new_since_the_bookmark_is_read_whole_once(importing):
     assert None not in importing.api.since
 
 
+def test_a_retry_reads_a_new_slice_that_failed_as_a_whole(numbered):
+    add_slice(numbered)
+    numbered.api.answers["4"] = httpx.Response(404)
+    numbered.children(source(numbered))
+    numbered.api.answers.clear()
+    numbered.retry(source(numbered))
+    assert numbered.comments == all_of(numbered.api)
+
+
 def test_a_slice_that_an_import_left_out_is_read_whole_again(numbered):
     """Meanwhile the bookmark has moved, so changes of the slice may lie below it."""
     numbered.api.comments["1"].append("new")

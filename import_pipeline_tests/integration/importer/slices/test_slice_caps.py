@@ -167,9 +167,9 @@ def test_a_split_with_wrong_keys_fails_its_slice_alone(home, parts, reason):
     assert set(search.ids[60:80]) <= importing.comments
 
 
-def test_items_of_a_slice_that_was_split_are_gone_only_if_all_slices_were_read(home):
+def test_items_of_a_slice_that_was_split_are_gone_only_if_all_slices_were_read(home, database_url):
     search = Search(25)
-    importing = Importing(home, search)
+    importing = Importing(home, search, DATABASE_URL=database_url)
     importing.children(Halves("0-99"))
     search.ids = [str(number) for number in range(2, 100)]
     search.broken = {"75-99"}
