@@ -26,7 +26,7 @@ def bookmark(source: str, value: str | None, reset: bool, yes: bool, as_json: bo
     if value is not None and reset:
         raise click.UsageError("--set cannot be given together with --reset")
     with open_installation() as installation:
-        found = installation.source(source)
+        found = installation.source_to_read(source)
         if value is None and not reset:
             state = show_bookmark(installation, found)
             print_message(_shown(source, state), as_json, **_values(source, state))

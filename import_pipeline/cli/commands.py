@@ -61,7 +61,7 @@ def run(
         return _run_all(options, yes=yes, as_json=as_json)
     with open_installation() as installation:
         if fresh and not yes:
-            table = installation.source(source).model.__table__.name
+            table = installation.source_to_read(source).model.__table__.name
             confirm(f"Import all of {table} again, then delete its rows that are no longer in the list?")
         summary = run_in_foreground(installation, source, **options, only=ids, show=not as_json)
         if as_json:
@@ -177,7 +177,7 @@ def plan(source: str, full: bool, as_json: bool) -> None:
     Requests one list page from the API. With a bookmark, it is the list of what changed since.
     """
     with open_installation() as installation:
-        planned = plan_import(installation, installation.source(source), full=full)
+        planned = plan_import(installation, installation.source_to_read(source), full=full)
         if as_json:
             print_json(planned.as_json())
         else:

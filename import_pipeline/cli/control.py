@@ -120,7 +120,7 @@ def reschedule(source: str, slot: str | None, reason: str | None, as_json: bool)
 def schedule(source: str, as_json: bool) -> None:
     """Show the schedule of SOURCE: its next slots, and its scheduled and running imports."""
     with open_installation() as installation:
-        found = installation.source(source)
+        found = installation.source_to_read(source)
         now = installation.clock.now()
         with installation.database.read() as connection:
             rows = imports.latest(connection, source=source, statuses=UNENDED, limit=100)
@@ -169,7 +169,7 @@ def start_scheduled(source: str, as_json: bool) -> int:
 def resume(source: str, as_json: bool) -> None:
     """Lift the pause of SOURCE's API for all processes: if it is too long, or no longer needed."""
     with open_installation() as installation:
-        lifted = lift_pause(installation, installation.source(source), by=user_name())
+        lifted = lift_pause(installation, installation.source_to_read(source), by=user_name())
         text = f"{lifted.api} is not paused."
         if lifted.paused_until is not None:
             until = f"{lifted.paused_until:%Y-%m-%d %H:%M:%S} UTC"

@@ -19,7 +19,7 @@ from import_pipeline.settings import Settings
 def source(settings: Settings, listed: ImportSource) -> CheckResult:
     """Request one list page."""
     with open_installation(settings, [listed]) as installation:
-        return _first_page(installation, installation.source(listed.name))
+        return _first_page(installation, installation.source_to_read(listed.name))
 
 
 def _first_page(installation: Installation, listed: ImportSource) -> CheckResult:

@@ -17,7 +17,7 @@ from import_pipeline.settings import Settings, load_settings
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.server_clock import clock_of
 from import_pipeline.tracking.schema import upgrade
-from import_pipeline.tracking.user_rows.user_tables import ensure_table
+from import_pipeline.tracking.user_rows.user_tables import check_table, ensure_table
 
 T = TypeVar("T")
 
@@ -36,6 +36,12 @@ class Installation:
         """The source of that name, its table in place. Raises SourceNotFound, SchemaError, DatabaseUnavailable."""
         source = find_source(self.sources, name)
         ensure_table(self.database, source.model, is_rehearsal=self.settings.is_rehearsal)
+        return source
+
+    def source_to_read(self, name: str) -> ImportSource:
+        """As `source`, for what only reads: the table is checked if it exists, and not created."""
+        source = find_source(self.sources, name)
+        check_table(self.database, source.model, is_rehearsal=self.settings.is_rehearsal)
         return source
 
     def checked_source(self, name: str) -> ImportSource:

@@ -56,7 +56,7 @@ def resume(request: Request, form: Form) -> str:
     installation, import_id = panel_of(request).installation, request.path_params["import_id"]
     with installation.database.read() as connection:
         row = imports.get(connection, import_id)
-    lifted = lift_pause(installation, installation.source(row.source), by=_who(request))
+    lifted = lift_pause(installation, installation.source_to_read(row.source), by=_who(request))
     return f"/imports/{import_id}?done={_named('resume', already=lifted.paused_until is None)}"
 
 
@@ -84,7 +84,7 @@ def import_item(request: Request, form: Form) -> str:
 def lift(request: Request, form: Form) -> str:
     """Lift the pause of a source's API."""
     installation, name = panel_of(request).installation, request.path_params["source"]
-    lifted = lift_pause(installation, installation.source(name), by=_who(request))
+    lifted = lift_pause(installation, installation.source_to_read(name), by=_who(request))
     return f"/sources/{name}?done={_named('resume', already=lifted.paused_until is None)}"
 
 

@@ -83,7 +83,7 @@ def show_source(request: Request) -> Response:
     found = panel.read(request, lambda: source_details(installation, name, panel.usage_reader))
     now = installation.clock.now()
     with installation.database.read() as connection:
-        slots = upcoming_slots_of(connection, installation.source(name), now, SHOWN_SLOTS)
+        slots = upcoming_slots_of(connection, installation.source_to_read(name), now, SHOWN_SLOTS)
     return panel.render(request, "source.html", source_page(found, slots, now) | _notice(request))
 
 

@@ -47,7 +47,7 @@ class ItemDetails:
 
 def source_details(installation: Installation, name: str, usage_reader: UsageReader) -> SourceDetails:
     """Return a listed source. Raises SourceNotFound, DatabaseUnavailable."""
-    source, now = installation.source(name), installation.clock.now()
+    source, now = installation.source_to_read(name), installation.clock.now()
     with installation.database.read() as connection:
         latest = imports.latest(connection, source=name, statuses=(ImportStatus.RUNNING, *ENDED), limit=SHOWN_IMPORTS)
         last_tick = schedules.last_tick(connection, name)

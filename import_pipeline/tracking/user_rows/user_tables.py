@@ -17,8 +17,24 @@ from import_pipeline.tracking.user_rows.model_tables import needed_tables, own_t
 def ensure_table(database: Database, model: type[Any], *, is_rehearsal: bool = False) -> None:
     """Create the model's table, those of its related rows, and those that their foreign keys need, if one is absent.
 
-    If they exist, nothing is written, not even a lock. Raises SchemaError if one does not fit the model, or if SQLite
-    cannot keep its values; `is_rehearsal`: a file for a test stands for the real database, which may keep them.
+    If they exist, nothing is written, not even a lock. Raises SchemaError, see `check_table`.
+    """
+    if check_table(database, model, is_rehearsal=is_rehearsal):
+        return
+    table, related = table_of(model), own_tables([model])[1:]
+    with refusals(database, f"{model.__name__}: the table {table.fullname}"), database.write() as connection:
+        schema_lock(connection)
+        for each in (table, *related):
+            table.metadata.create_all(connection, tables=list(needed_tables(each)))
+        # Checked again: another process may have created it, and the class may lack the unique constraint.
+        _check_fit(inspect(connection), model)
+
+
+def check_table(database: Database, model: type[Any], *, is_rehearsal: bool = False) -> bool:
+    """Return True if the model's table and those of its related rows exist. Nothing is written.
+
+    Raises SchemaError if one does not fit the model, or if SQLite cannot keep its values; `is_rehearsal`: a file for a
+    test stands for the real database, which may keep them.
     """
     table, related = table_of(model), own_tables([model])[1:]
     with database.read() as connection:
@@ -32,13 +48,7 @@ def ensure_table(database: Database, model: type[Any], *, is_rehearsal: bool = F
         there = [each for each in related if inspector.has_table(each.name, schema=each.schema)]
         for each in there:
             _check_columns(inspector, model, each)
-    if not is_there or len(there) < len(related):
-        with refusals(database, f"{model.__name__}: the table {table.fullname}"), database.write() as connection:
-            schema_lock(connection)
-            for each in (table, *related):
-                table.metadata.create_all(connection, tables=list(needed_tables(each)))
-            # Checked again: another process may have created it, and the class may lack the unique constraint.
-            _check_fit(inspect(connection), model)
+    return is_there and len(there) == len(related)
 
 
 def _check_name(connection: Connection, model: type[Any]) -> None:
