@@ -18,6 +18,7 @@ from import_pipeline.tracking.items import count, of_items
 from import_pipeline.tracking.leases import Lease, hold, write
 from import_pipeline.tracking.lists.list_rows import IMPORT_LIST, ListRow
 from import_pipeline.tracking.lists.owed_items import HELD
+from import_pipeline.tracking.lists.selections import note_listed_versions
 from import_pipeline.tracking.source_items import SeenItem
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.user_rows import reading
@@ -267,4 +268,5 @@ def select_items(
             for external_id in unique
         ],
     )
+    note_listed_versions(connection, row)
     write(connection, lease, now, items_count=count(connection, row.id), checkpoint={"complete": True})

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, select, update
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking.database.dialect import insert_into
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.lists.selections import PENDING, as_pending
+from import_pipeline.tracking.lists.selections import PENDING, as_pending, note_listed_versions
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import source_items
 
@@ -21,7 +21,10 @@ def add_owed(connection: Connection, row: ImportRow) -> int:
     statement = insert_into(connection, statuses).from_select(PENDING, owed)
     unique = ["import_id", "importable_type", "external_id"]
     added = statement.on_conflict_do_nothing(index_elements=unique).returning(statuses.c.id)
-    return len(connection.execute(added).all())
+    count = len(connection.execute(added).all())
+    if count:
+        note_listed_versions(connection, row)
+    return count
 
 
 def settle_owed(connection: Connection, row: ImportRow, *, adds: bool) -> None:

@@ -229,6 +229,22 @@ def test_chosen_items_are_imported_without_the_list_and_unknown_ones_fail(home):
     assert sorted(rows(configured)) == ["17", "3"]
 
 
+def test_chosen_items_that_a_list_has_had_are_unchanged_in_the_next_import(home):
+    with demo_api(items=10, faults=("3=status:404*1", "7=status:404*1")) as url:
+        configured = settings(home, url, ITEMS_TRIES="1")
+        assert counts(run_import("items", settings=configured)) == ("completed", 10, 8, 0, 0)
+        assert counts(run_import("items", settings=configured, only=["3", "4"])) == ("completed", 2, 2, 0, 0)
+        assert counts(run_import("items", settings=configured)) == ("completed", 10, 1, 9, 0)  # 7 was not fetched yet
+
+
+def test_a_chosen_item_that_no_list_has_had_is_fetched_once_more(home):
+    with demo_api(items=3) as url:
+        configured = settings(home, url)
+        run_import("items", settings=configured, only=["2"])
+        assert counts(run_import("items", settings=configured)) == ("completed", 3, 3, 0, 0)
+        assert counts(run_import("items", settings=configured)) == ("completed", 3, 0, 3, 0)
+
+
 def test_without_overlap_every_page_is_read_before_the_first_detail(home):
     with demo_api(items=30) as url:
         run_import("items", settings=settings(home, url, ITEMS_PER_PAGE="5", ITEMS_OVERLAP="false"))
