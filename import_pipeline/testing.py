@@ -23,6 +23,8 @@ from sqlalchemy import select
 
 from import_pipeline.conformance import NotConformant, check_conformance
 from import_pipeline.contracts import ImportSource
+from import_pipeline.declarative import RestSource
+from import_pipeline.declarative.files import load_file
 from import_pipeline.importer.execution.run import execute_import
 from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
@@ -45,6 +47,7 @@ __all__ = [
     "NotConformant",
     "Rehearsal",
     "check_conformance",
+    "declared_in",
     "rehearse",
 ]
 
@@ -181,3 +184,11 @@ def rehearse(
             failed = items.failures(connection, row.id, limit=len(stored) + (summary.items_count or 0))
     rows = {str(each["external_id"]): dict(each) for each in stored}
     return Rehearsal(summary=summary, rows=rows, failures={each.external_id: each.reason for each in failed})
+
+
+def declared_in(file: str | Path, **environment: str) -> list[RestSource]:
+    """Return the sources that a YAML file declares. `environment` has the variables that the file names.
+
+    Raises SourceNotFound or ContractError, which name the file and the key.
+    """
+    return load_file(Path(file), environment)

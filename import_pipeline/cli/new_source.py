@@ -3,6 +3,7 @@
 import importlib.util
 import keyword
 import re
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from string import Template
@@ -19,25 +20,26 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 
 @click.command("new-source")
 @click.argument("name")
+@click.option("--yaml", "is_declared", is_flag=True, help="Write NAME.yaml, a declared source, instead of NAME.py.")
 @as_json
-def new_source(name: str, as_json: bool) -> None:
+def new_source(name: str, is_declared: bool, as_json: bool) -> None:
     """Write NAME.py, a source to adapt to your API, and test_NAME.py into the current folder.
 
     Existing files are never overwritten. The test passes unchanged.
     """
-    written = write_source(name, Path.cwd())
+    written = write_source(name, Path.cwd(), is_declared=is_declared)
     if as_json:
         print_json({"written": [str(path) for path in written]})
         return
     click.echo(f"Wrote {' and '.join(path.name for path in written)}. Adapt them to your API, then run:")
     click.echo(f"  pytest {written[1].name}")
-    click.echo(f"  export IMPORT_PIPELINE_SOURCES={name}:SOURCES")
+    click.echo(f"  export IMPORT_PIPELINE_SOURCES={written[0].name if is_declared else f'{name}:SOURCES'}")
     click.echo(f"  import-pipeline doctor && import-pipeline run {name}")
 
 
-def write_source(name: str, folder: Path) -> tuple[Path, Path]:
+def write_source(name: str, folder: Path, *, is_declared: bool = False) -> tuple[Path, Path]:
     """Write both files and return their paths. Raises UsageError for a bad name or existing files."""
-    source, test = folder / f"{name}.py", folder / f"test_{name}.py"
+    source, test = folder / f"{name}.{'yaml' if is_declared else 'py'}", folder / f"test_{name}.py"
     _check_name(name)
     for path in (source, test):
         if path.exists():
@@ -45,10 +47,20 @@ def write_source(name: str, folder: Path) -> tuple[Path, Path]:
     _check_place(name)
     title = "".join(part.capitalize() for part in name.split("_"))
     values = {"name": name, "title": title, "prefix": variable_prefix(name)}
-    for path, template in ((source, "source.txt"), (test, "test_source.txt")):
-        text = resources.files("import_pipeline.cli").joinpath("templates", template).read_text("utf-8")
-        _write(path, Template(text).substitute(values))
+    if is_declared:
+        from import_pipeline.declarative.starter import starter
+
+        _write(source, starter(name, "https://api.example.com"))
+        _write(test, _filled("test_declared.txt", values))
+    else:
+        _write(source, _filled("source.txt", values))
+        _write(test, _filled("test_source.txt", values))
     return source, test
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    text = resources.files("import_pipeline.cli").joinpath("templates", template).read_text("utf-8")
+    return Template(text).substitute(values)
 
 
 def _check_name(name: str) -> None:

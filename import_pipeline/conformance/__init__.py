@@ -9,7 +9,7 @@ Each property is an import of its own, into a database of its own, through the t
 transport answers as the API does when all is well; three pages and a few items show the most.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,16 +43,18 @@ def check_conformance(
     folder: Path,
     *,
     environment: Mapping[str, str] | None = None,
+    parents: Sequence[ImportSource] = (),
     show: Callable[[str], object] = print,
 ) -> list[Property]:
     """Try the source and show a line per property. Takes some seconds; nothing is sent to any API.
 
-    `environment` has further variables, such as secrets of the source; absent secrets have a made-up value.
+    The source is a class's instance or a declared one. `environment` has further variables, such as secrets of the
+    source; absent secrets have a made-up value. `parents` has the sources that a `parent` names by their names.
     Raises NotConformant at the end if a property does not hold, ContractError if the source does not keep its contract,
     UsageError inside a running event loop.
     """
     refuse_running_loop("check_conformance")
-    kit = Properties(Trial(source, transport, folder, environment))
+    kit = Properties(Trial(source, transport, folder, environment, parents))
     found = []
     for name, check in kit.checks():
         found.append(Property(name=name, problem=check()))

@@ -34,7 +34,8 @@ def _second_import(trial: Trial) -> str | None:
             pages = transport.lists - before
             if trial.source.is_sliced or pages <= MOST_PAGES:
                 return None
-    return f"{plural(pages, 'list page')} read again: `changes_request` must ask for what changed since its argument"
+    request = trial.source.hook_words.get("changes_request", "changes_request")
+    return f"{plural(pages, 'list page')} read again: `{request}` must ask for what changed since the position"
 
 
 def _failed_item(trial: Trial) -> str | None:

@@ -1,6 +1,6 @@
 """Import a source into empty databases, through a transport that injects faults."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -81,9 +81,10 @@ class Trial:
         transport: httpx.AsyncBaseTransport,
         folder: Path,
         environment: Mapping[str, str] | None = None,
+        parents: Sequence[ImportSource] = (),
     ) -> None:
         self.source, self._transport, self._folder = source, transport, folder
-        self._environment = environment or {}
+        self._environment, self._parents = environment or {}, parents
         self._databases = 0
 
     def transport(self) -> FaultyTransport:
@@ -99,7 +100,7 @@ class Trial:
     def installation(self, source: ImportSource | None = None) -> Iterator[Installation]:
         """Open an installation of its own, without limits and with short waits."""
         self._databases += 1
-        family = _family(source or self.source)
+        family = _family(source or self.source, self._parents)
         folder = self._folder / f"conformance-{self._databases}"
         folder.mkdir(parents=True)
         settings = self._settings(folder)
@@ -110,7 +111,7 @@ class Trial:
 
     def _settings(self, folder: Path) -> Settings:
         environment = {"IMPORT_PIPELINE_HOME": str(folder)}
-        for each in _family(self.source):
+        for each in _family(self.source, self._parents):
             quick = {"BASE_URL": "https://api.test", "LIMITS": everywhere(each.limits, "none"), "BACKOFF": "0.01"}
             environment |= {variable_prefix(each.name) + name: value for name, value in quick.items()}
         environment |= self._environment
@@ -149,11 +150,15 @@ class Trial:
         return Outcome(summary=summary, rows=rows, failures={each.external_id: each.reason for each in failed})
 
 
-def _family(source: ImportSource) -> list[ImportSource]:
-    """Return the source after its parents, which are imported first. Raises UsageError for one known by name only."""
+def _family(source: ImportSource, parents: Sequence[ImportSource]) -> list[ImportSource]:
+    """Return the source after its parents, which are imported first. Raises UsageError for one that is not given."""
+    named = {each.name: each for each in parents}
     family = [source]
     while (parent := family[0].parent) is not None:
         if isinstance(parent, str):
-            raise UsageError(f"{family[0].name}.parent: expected the class of {parent}, to import it before the trial")
+            if parent not in named:
+                expected = f"expected the source {parent} in `parents`, to import it before the trial"
+                raise UsageError(f"{family[0].name}.parent: {expected}")
+            parent = named[parent]
         family.insert(0, parent() if isinstance(parent, type) else parent)
     return family

@@ -1,5 +1,7 @@
 """The files that `new-source` writes, and the names that it refuses."""
 
+import importlib.util
+
 import pytest
 
 from import_pipeline.cli.new_source import write_source
@@ -48,3 +50,27 @@ def test_the_file_bears_the_name_everywhere(tmp_path):
     assert "SOURCES = [LateOrdersSource()]" in source.read_text()
     assert "from late_orders import LateOrdersSource" in test.read_text()
     assert "$" not in source.read_text() + test.read_text()
+
+
+def test_the_source_names_its_paginator_and_not_the_older_hook(tmp_path):
+    source, _ = write_source("late_orders", tmp_path)
+    assert 'pages = PageNumber(last="last_page")' in source.read_text()
+    assert "has_next_page" not in source.read_text()
+
+
+def test_a_declared_source_is_written_with_a_test_that_passes(tmp_path, monkeypatch):
+    source, test = write_source("late_orders", tmp_path, is_declared=True)
+    assert (source.name, test.name) == ("late_orders.yaml", "test_late_orders.py")
+    spec = importlib.util.spec_from_file_location("test_late_orders", test)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.SOURCE.declared_in == str(source)
+    module.test_every_item_is_imported(tmp_path)
+
+
+@pytest.mark.parametrize("there", ["late_orders.yaml", "test_late_orders.py"])
+def test_a_declared_source_overwrites_nothing_either(tmp_path, there):
+    (tmp_path / there).write_text("mine")
+    with pytest.raises(UsageError, match=f"^{there} exists already and is not overwritten: "):
+        write_source("late_orders", tmp_path, is_declared=True)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "mine")]

@@ -1,30 +1,15 @@
 """`dg scaffold defs import_pipeline.RestImport NAME`: write a defs.yaml to fill in."""
 
-import json
 import re
 from pathlib import Path
+from textwrap import indent
 
 import click
 import dagster as dg
 from dagster.components.component_scaffolding import scaffold_component
 from pydantic import BaseModel, Field
 
-_FILE = """\
-type: {type}
-
-attributes:
-  name: {name}
-  base_url: {base_url}
-  limits: 100/10 second  # all of them apply: 500/20 second; 2000/100 second
-  list: /{name}
-  items: data  # the path of the items in a page
-  version: updated_at  # while it is unchanged, the details are not fetched again
-  pages: {{type: page_number, param: page, size: per_page, last: last_page}}
-  detail: /{name}/{{id}}  # leave it out if the list has everything
-  columns:
-    title: name
-    updated_at: {{path: updated_at, type: datetime}}
-"""
+from import_pipeline.declarative.starter import starter
 
 
 class Answers(BaseModel):
@@ -49,7 +34,8 @@ class RestImportScaffolder(dg.Scaffolder[Answers]):
         name = re.sub(r"\W", "_", request.target_path.name).lower()
         if not name[:1].isalpha():
             name = f"source_{name}"
-        text = _FILE.format(type=request.type_name, name=name, base_url=json.dumps(request.params.base_url))
+        words = indent(starter(name, request.params.base_url), "  ")
+        text = f"type: {request.type_name}\n\nattributes:\n{words}"
         path = request.target_path / "defs.yaml"
         with path.open("a" if request.append else "w", encoding="utf-8") as file:
             file.write(f"---\n{text}" if request.append else text)
