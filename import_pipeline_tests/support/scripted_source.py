@@ -5,23 +5,31 @@ import httpx
 from import_pipeline.contracts import Connector
 from import_pipeline.sources.items import ImportedItem, ItemsSource
 
-#: hook -> function that gets the usual result and returns the one to use.
+#: hook -> function that gets the usual result and returns the one to use; or item id -> such a function.
 SCRIPT = {}
 
 
-def run_script(hook, usual):
+def run_script(hook, usual, item_id=None):
     """Run the test's function for this hook, or the usual one."""
-    return SCRIPT[hook](usual) if hook in SCRIPT else usual()
+    play = SCRIPT.get(hook)
+    if isinstance(play, dict):
+        play = play[item_id]
+    return usual() if play is None else play(usual)
+
+
+def id_in(request):
+    """Return the id of the item whose details a request asks for."""
+    return request.url.path.rpartition("/")[2]
 
 
 class Item(ImportedItem):
     """An item of the example, in its table."""
 
     def populate(self, detail):
-        return run_script("populate", lambda: super(Item, self).populate(detail))
+        return run_script("populate", lambda: super(Item, self).populate(detail), self.external_id)
 
     def detail_request(self):
-        return run_script("detail_request", super().detail_request)
+        return run_script("detail_request", super().detail_request, self.external_id)
 
 
 class Auth(httpx.Auth):
@@ -57,16 +65,16 @@ class Scripted(ItemsSource):
         return run_script("has_next_page", lambda: super(Scripted, self).has_next_page(list_response))
 
     def stub(self, item):
-        return run_script("stub", lambda: Item(external_id=str(item["id"]), name=item["name"]))
+        return run_script("stub", lambda: Item(external_id=str(item["id"]), name=item["name"]), str(item["id"]))
 
     def detail(self, response):
-        return run_script("detail", lambda: super(Scripted, self).detail(response))
+        return run_script("detail", lambda: super(Scripted, self).detail(response), id_in(response.request))
 
     def total(self, list_response):
         return run_script("total", lambda: super(Scripted, self).total(list_response))
 
     def version(self, item):
-        return run_script("version", lambda: None)
+        return run_script("version", lambda: None, str(item.get("id")))
 
     def is_rate_limited(self, response):
         """The only hook whose script gets the arguments."""
@@ -74,7 +82,7 @@ class Scripted(ItemsSource):
 
     def cost(self, request):
         hook = "cost of the list" if "page" in request.url.params else "cost of a detail"
-        return run_script(hook, lambda: 1)
+        return run_script(hook, lambda: 1, id_in(request))
 
     def notify(self, notice):
         run_script("notify", lambda: None)

@@ -34,9 +34,11 @@ def changes(zone):
     """Return the moments at which the zone's clocks change in the tested years, to the minute."""
     found = []
     moment, zone = FIRST, ZoneInfo(zone)
+    offset = moment.astimezone(zone).utcoffset()
     while moment < LAST:
         before, after = moment, moment + DAY
-        if before.astimezone(zone).utcoffset() != after.astimezone(zone).utcoffset():
+        passed, offset = offset, after.astimezone(zone).utcoffset()
+        if passed != offset:
             while after - before > MINUTE:
                 middle = before + (after - before) // MINUTE // 2 * MINUTE
                 changed = middle.astimezone(zone).utcoffset() != before.astimezone(zone).utcoffset()

@@ -17,7 +17,6 @@ from import_pipeline_tests.support.imports import (
     counts,
     import_through,
     reasons,
-    reasons_without_place,
     settings,
     without_place,
 )
@@ -80,6 +79,18 @@ def imported(home, hook, play, **attributes):
     return import_list(ChangingList(range(1, 5), size=2), home, source, **QUICK)
 
 
+def reasons_of_each(home, hook, plays):
+    """Import one item for each of these functions, which that hook plays for it; return the reasons in their order."""
+    SCRIPT[hook] = {str(number): play for number, play in enumerate(plays, 1)}
+    source = type("Scripted", (Scripted,), {"per_page": 2})()
+    summary, configured = import_list(ChangingList(range(1, len(plays) + 1), size=2), home, source, **QUICK)
+    assert counts(summary) == ("completed", len(plays), 0, 0, len(plays))
+    found = reasons(configured)
+    numbers = range(1, len(plays) + 1)
+    # Without a stub there is no id, only a place.
+    return [found[f"(page {-(-each // 2)}, item {2 - each % 2})" if hook == "stub" else str(each)] for each in numbers]
+
+
 def assert_failed(summary, hook, said):
     assert summary.status == "failed"
     assert f"{hook} {said}" in without_place(summary.failure_reason)
@@ -115,12 +126,10 @@ def test_whatever_a_hook_of_the_list_raises_fails_the_import_by_its_name(home, h
 
 @pytest.mark.parametrize("hook", OF_AN_ITEM)
 def test_whatever_a_hook_of_an_item_raises_fails_that_item_by_its_name(home, hook):
-    for error in KINDS:
-        summary, configured = imported(home, hook, raising(error))
-        assert counts(summary) == ("completed", 4, 0, 0, 4)
-        for reason in reasons(configured).values():
-            assert without_place(reason).startswith(f"{OF_AN_ITEM[hook]} raises {type(error).__name__}")
-            assert scripted_source.__file__ in reason or __file__ in reason
+    found = reasons_of_each(home, hook, [raising(error) for error in KINDS])
+    for error, reason in zip(KINDS, found, strict=True):
+        assert without_place(reason).startswith(f"{OF_AN_ITEM[hook]} raises {type(error).__name__}")
+        assert scripted_source.__file__ in reason or __file__ in reason
 
 
 def test_a_missing_key_is_named_beside_the_keys_that_are_there(home):
@@ -157,11 +166,8 @@ def test_whatever_a_hook_of_the_list_returns_wrongly_fails_the_import_by_its_nam
 
 @pytest.mark.parametrize("hook", OF_AN_ITEM)
 def test_whatever_a_hook_of_an_item_returns_wrongly_fails_that_item_by_its_name(home, hook):
-    for value in RETURNS[hook]:
-        summary, configured = imported(home, hook, returning(value))
-        assert counts(summary) == ("completed", 4, 0, 0, 4)
-        for reason in reasons_without_place(configured).values():
-            assert reason.startswith(f"{OF_AN_ITEM[hook]} must return")
+    for reason in reasons_of_each(home, hook, [returning(value) for value in RETURNS[hook]]):
+        assert without_place(reason).startswith(f"{OF_AN_ITEM[hook]} must return")
 
 
 def test_one_item_among_others_is_not_the_import(home):
