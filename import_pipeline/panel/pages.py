@@ -10,16 +10,18 @@ from starlette.responses import JSONResponse, Response
 from import_pipeline.errors import ImportNotFound, InvalidTransition, Unavailable, UsageError
 from import_pipeline.importer.control.rescheduling import next_slot
 from import_pipeline.importer.control.scheduling import upcoming_slots_of
+from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.monitoring.queries import import_details, list_imports
 from import_pipeline.importer.monitoring.sources import ItemDetails, find_items, source_details
 from import_pipeline.panel.context import panel_of
 from import_pipeline.panel.query import PAGE_NUMBER, Query
 from import_pipeline.panel.security import FOR_PROGRAMS, local_path
 from import_pipeline.panel.views import import_page, list_page, source_page, why_not
+from import_pipeline.rules.external_ids import LONGEST_ID, is_external_id
 from import_pipeline.tracking.requests import outcome_of
 
-#: Slots that a source's page shows; the longest id that can be looked up.
-SHOWN_SLOTS, MAX_EXTERNAL_ID = 6, 255
+#: Slots that a source's page shows.
+SHOWN_SLOTS = 6
 #: Only Dagster knows whether its daemon runs, and the panel does not import Dagster.
 DAEMON = "If Dagster's daemon runs"
 #: The sentence after an action. The address contains its key, never a text.
@@ -90,15 +92,21 @@ def show_source(request: Request) -> Response:
 def show_item(request: Request) -> Response:
     """Render the history of one item, in each source that knows it."""
     panel = panel_of(request)
-    source, asked = request.query_params.get("source"), request.query_params.get("id", "")[:MAX_EXTERNAL_ID]
-    external_id, found = asked.strip(), list[ItemDetails]()
-    if asked != external_id and (found := find_items(panel.installation, asked, source)):
-        external_id = asked  # an id that begins or ends with spaces
-    elif external_id:
-        found = find_items(panel.installation, external_id, source)
+    source = request.query_params.get("source")
+    external_id, found = _found(panel.installation, request.query_params.get("id", ""), source)
     is_listed = source is None or panel.installation.listed(source) is not None
     context = {"external_id": external_id, "found": found, "asked_source": source, "is_listed": is_listed}
     return panel.render(request, "item.html", context)
+
+
+def _found(installation: Installation, given: str, source: str | None) -> tuple[str, list[ItemDetails]]:
+    """Return the id, and the item of each source that knows it. A pasted id may have spaces around it."""
+    for external_id in dict.fromkeys((given, given.strip())):
+        if is_external_id(external_id):
+            found = find_items(installation, external_id, source)
+            if found:
+                return external_id, found
+    return given.strip()[:LONGEST_ID], []
 
 
 def confirm_run(request: Request) -> Response:

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from import_pipeline.clock import Clock
 from import_pipeline.errors import DatabaseUnavailable, SettingError
 from import_pipeline.redaction import redact
+from import_pipeline.rules.external_ids import is_storable
 from import_pipeline.settings import Settings
 
 SESSION, LOGIN = "panel_session", "panel_login"
@@ -160,6 +161,8 @@ async def read_form(request: Request, policy: AccessPolicy) -> dict[str, str]:
     session = request.cookies.get(SESSION, "")
     if not session or not same(form.get("csrf", ""), policy.form_token(session)):
         raise HTTPException(403, "The page is too old, or its cookie is missing. Reload it and repeat.")
+    if not all(map(is_storable, form.values())):
+        raise HTTPException(400, "A field of the form holds a character that no database stores.")
     return form
 
 

@@ -26,6 +26,7 @@ from import_pipeline.importer.user_code.hooks import (
     call_hook,
     instance,
 )
+from import_pipeline.rules.external_ids import LONGEST_ID, is_external_id
 from import_pipeline.rules.lists.page_status import PageVerdict, judge_page
 from import_pipeline.rules.lists.positions import Position
 from import_pipeline.rules.lists.slice_keys import short_key
@@ -34,7 +35,6 @@ from import_pipeline.tracking.lists.list_pages import Discovered
 from import_pipeline.tracking.user_rows.row_ids import item_id
 from import_pipeline.tracking.user_rows.tenant_rows import owned
 
-MAX_EXTERNAL_ID = 255
 NO_ITEMS = "the response is a page without items"
 
 
@@ -223,8 +223,8 @@ class SourceList:
 
 def _id_problem(external_id: str, item: object) -> str | None:
     """Return why the text cannot be the id of that list item; None if it can."""
-    if not 0 < len(external_id) <= MAX_EXTERNAL_ID or not _is_storable(external_id):
-        return f"must return an external_id of 1 to {MAX_EXTERNAL_ID} characters, got {external_id[:40]!r}"
+    if not is_external_id(external_id):
+        return f"must return an external_id of 1 to {LONGEST_ID} characters, got {external_id[:40]!r}"
     if _is_null(external_id, item):
         return "returns the external_id 'None', as str() of a missing value does: the item has no id"
     return None
@@ -239,8 +239,3 @@ def _is_null(external_id: str, item: object) -> bool:
         return False
     values = list(item.values())
     return None in values and external_id not in values
-
-
-def _is_storable(text: str) -> bool:
-    """Return True if every database accepts the text: no zero byte, no half of a surrogate pair."""
-    return "\0" not in text and text.encode(errors="replace").decode() == text

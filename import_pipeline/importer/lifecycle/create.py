@@ -6,6 +6,7 @@ from datetime import datetime
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import UsageError
 from import_pipeline.redaction import SECRETS
+from import_pipeline.rules.external_ids import LONGEST_ID, is_external_id
 from import_pipeline.rules.import_metadata import ImportOptions
 from import_pipeline.rules.status import ImportKind, Trigger
 from import_pipeline.tracking.history import importable_type
@@ -28,9 +29,12 @@ def new_import(
     """Return a new import of the source, with further `options` (see `ImportOptions`).
 
     `only` (ids), `numbers` (ranges, of buckets) or
-    `retry_of` (the unfinished items of another import) make it a selection. Raises UsageError for an id that is a
-    secret, since it would be stored and sent to the API.
+    `retry_of` (the unfinished items of another import) make it a selection. Raises UsageError for an id that no
+    database can store, or that is a secret, since it would be stored and sent to the API.
     """
+    wrong = next((each for each in only if not is_external_id(str(each))), None)
+    if wrong is not None:
+        raise UsageError(f"{source.name}: expected ids of 1 to {LONGEST_ID} characters, got {str(wrong)[:40]!a}")
     if any(SECRETS.knows(each) for each in only):
         raise UsageError(f"{source.name}: one of the chosen ids is a secret of the settings; choose ids of items")
     return NewImport(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from hashlib import sha256
 
+from import_pipeline.rules.external_ids import is_storable
 from import_pipeline.wording import plural
 
 LONGEST_KEY = 255
@@ -11,9 +12,7 @@ LONGEST_SHORT = 150
 
 def is_key(value: object) -> bool:
     """Return True if the value may name a slice: a text that every database can store, and that is not too long."""
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_KEY:
-        return False
-    return "\0" not in value and value.encode(errors="replace").decode() == value
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_KEY and is_storable(value)
 
 
 def short_key(key: str) -> str:

@@ -117,6 +117,25 @@ async def test_any_id_can_be_looked_up(home, external_id):
         assert "<b>" not in page.text
 
 
+async def test_an_id_with_spaces_is_found_and_a_pasted_one_too(home):
+    async with open_panel(home) as panel:
+        kind = importable_type(panel.installation.source("items").model)
+        for external_id in (" 1", "2"):
+            row = {"status": "completed", "importable_type": kind, "external_id": external_id}
+            add_items(panel.installation, add_import(panel.installation, **ENDED), row)
+        for asked, found in ((" 1", [" 1"]), ("1", []), (" 2 ", ["2"]), ("a\0", [])):
+            await panel.client.get("/item", params={"id": asked})
+            assert [each.external_id for each in panel.drawn.context["found"]] == found
+
+
+@pytest.mark.parametrize("path", ["/item", "/imports/1/retry"])
+async def test_a_field_that_no_database_stores_is_refused(home, path):
+    async with open_panel(home) as panel:
+        add_failed(panel, "no")
+        answer = await panel.post(path, {"source": "items", "id": "a\0", "like": "a\0"})
+        assert answer.status_code == 400
+
+
 async def test_one_item_is_imported_again_once(home):
     async with open_panel(home, **WHO) as panel:
         form = {"source": "items", "id": "a/b"}
