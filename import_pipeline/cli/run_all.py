@@ -11,6 +11,7 @@ from import_pipeline.errors import ImportInterrupted, ImportPipelineError
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.slices.first_slice import parents_first
 from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.importer.user_code.hooks import describe_error
 from import_pipeline.redaction import redact
 from import_pipeline.wording import plural
 
@@ -55,7 +56,7 @@ def run_all(
             if left:
                 click.echo(f"{plural(left, 'source')} did not run. Run the command again.", err=True)
             raise
-        except ImportPipelineError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a source's code raises, the others run
             outcomes.append(_failed(source.name, error))
             continue
         if show:
@@ -65,8 +66,8 @@ def run_all(
     return outcomes
 
 
-def _failed(name: str, error: ImportPipelineError) -> Outcome:
-    reason = redact(str(error))
+def _failed(name: str, error: Exception) -> Outcome:
+    reason = redact(str(error)) if isinstance(error, ImportPipelineError) else describe_error(error)
     click.echo(f"import-pipeline: {reason if name in reason else f'{name}: {reason}'}", err=True)
     return Outcome(source=name, error=reason)
 

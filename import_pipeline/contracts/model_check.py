@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from import_pipeline.contracts.relations import check_relations
+from sqlalchemy import Table
+from sqlalchemy.exc import NoReferenceError
+
+from import_pipeline.contracts.relations import check_relations, related_tables
 from import_pipeline.errors import ContractError
 
 
@@ -17,4 +20,20 @@ def check_model(name: str, model: Any) -> None:
     if len(mapper.tables) > 1:
         tables = ", ".join(table.name for table in mapper.tables)
         raise ContractError(name, "model", "a class whose columns lie in one table", f"the tables {tables}")
+    _check_foreign_keys(name, mapper.local_table, set())
+    for table, _ in related_tables(mapper):
+        _check_foreign_keys(name, table, set())
     check_relations(name, model)
+
+
+def _check_foreign_keys(name: str, table: Table, known: set[Table]) -> None:
+    """Raise ContractError for a foreign key to a table that is not mapped: SQLAlchemy could create neither."""
+    known.add(table)
+    for key in table.foreign_keys:
+        try:
+            other = key.column.table
+        except NoReferenceError as error:
+            expected = "a foreign key to a table of the same metadata: import its class, or map it with the same Base"
+            raise ContractError(name, f"model.{key.parent.name}", expected, key.target_fullname) from error
+        if other not in known:
+            _check_foreign_keys(name, other, known)

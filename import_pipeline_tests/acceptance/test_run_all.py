@@ -8,7 +8,9 @@ from import_pipeline_tests.support.imports import demo_api
 MODULE = '''
 from import_pipeline.sources.items import ItemsSource, ImportedItem
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy import Integer
+import os
+from sqlalchemy import Column, Integer
+from sqlalchemy.types import UserDefinedType
 from sqlalchemy.orm import mapped_column
 from import_pipeline import ImportableMixin
 import httpx
@@ -43,7 +45,16 @@ class Tenant(ItemsSource):
         return self.model(external_id=str(item["id"]))
 
 
+class Odd(UserDefinedType):
+    cache_ok = True
+
+    def get_col_spec(self, **options):
+        raise RuntimeError("no such type")
+
+
 SOURCES = [Tenant(name) for name in ("acme", "beta", "gamma")]
+if "ODD" in os.environ:
+    SOURCES[0].model.__table__.append_column(Column("odd", Odd()))
 '''
 
 
@@ -73,6 +84,12 @@ def test_a_source_that_fails_or_cannot_be_configured_does_not_stop_the_others(te
         "items_beta": "failed",
         "items_gamma": "completed",
     }
+
+
+def test_a_source_whose_table_raises_does_not_stop_the_others(tenants, command):
+    done = command.run("run", "--all", "--json", status=4, ODD="1").json
+    assert done["sources"][0]["error"] == "RuntimeError: no such type"
+    assert [each["import"]["items_imported_count"] for each in done["sources"][1:]] == [6, 6]
 
 
 def test_all_sources_run_in_turn_with_their_class_wide_settings(tenants, command, home):

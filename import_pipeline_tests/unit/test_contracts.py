@@ -35,6 +35,20 @@ class Nameless(Base):
         return None
 
 
+class Orphan(Base):
+    """A model that refers to a table of which there is no class."""
+
+    __tablename__ = "orphans"
+    external_id: Mapped[str] = mapped_column(primary_key=True)
+    parent_id: Mapped[int] = mapped_column(ForeignKey("nowhere.id"))
+
+    def populate(self, detail):
+        pass
+
+    def detail_request(self):
+        return None
+
+
 class Renamed(Base):
     """A model whose id lies in a column of another name."""
 
@@ -79,6 +93,11 @@ MISTAKES = [
     (source(model=Mute), "things.model.detail_request: expected a method (see Importable), got nothing"),
     (source(model=Nameless), "things.model.external_id: expected a column with a unique constraint, got nothing"),
     (source(model=Renamed), "things.model.external_id: expected a column of that name, got the column key"),
+    (
+        source(model=Orphan),
+        "things.model.parent_id: expected a foreign key to a table of the same metadata: import its class, or map it "
+        "with the same Base, got nowhere.id",
+    ),
     (source(model=Part), "things.model: expected a class whose columns lie in one table, got the tables things, parts"),
     (
         source(limits="500/20"),

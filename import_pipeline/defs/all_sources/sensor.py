@@ -64,8 +64,8 @@ class Watch:
         A source that fails does not stop the others. If no run is requested, the tick then fails with its reason.
         """
         settings = load_settings()
-        sources, errors = self._sources(settings)
-        errors = dict(errors)
+        sources, unloadable = self._sources(settings)
+        errors: dict[str, Exception] = dict(unloadable)
         with open_installation(settings, sources) as installation:
             requests, sentences = self._tick_sources(installation, context, errors)
         for name, error in errors.items():
@@ -87,7 +87,7 @@ class Watch:
         self,
         installation: Installation,
         context: dg.SensorEvaluationContext,
-        errors: dict[str, ImportPipelineError],
+        errors: dict[str, Exception],
     ) -> tuple[list[dg.RunRequest], list[str]]:
         by_name = {source.name: source for source in installation.sources}
         states = schedule_states(context.instance)
@@ -105,7 +105,7 @@ class Watch:
                         requests.append(each)
                     elif each.skip_message:
                         sentences.append(f"{name}: {each.skip_message}")
-            except ImportPipelineError as error:
+            except Exception as error:  # noqa: BLE001 - whatever a source's code raises, the others are ticked
                 errors[name] = error
             else:
                 ticked.append(name)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.types import UserDefinedType
 
 from import_pipeline.defs.all_sources.attention import AT_LEAST_EVERY, Attention, Situation
 from import_pipeline.defs.build import MOST_SENSORS, join_definitions
@@ -120,6 +122,38 @@ def test_one_bad_source_does_not_stop_the_others(environment, instance):
     environment.setenv("SOURCE2_SLOTS", "25")
     [sensor] = join_definitions(many, load_settings({})).sensors
     with pytest.raises(SettingError, match=r"^SOURCE1_LIMITS: "):
+        sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
+    with open_for(many[3]) as (installation, source):
+        requests.request_import(installation, source, RequestKind.NEW, by="Ada")
+    [launched] = sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests
+    assert launched.job_name == "import_source3"
+
+
+class Base(DeclarativeBase):
+    """The tables of the user."""
+
+
+METHODS = {"__tablename__": "odd", "detail_request": lambda self: None, "populate": lambda self, detail: None}
+
+
+class Unprintable(UserDefinedType):
+    """A type of the user's own, whose method raises."""
+
+    cache_ok = True
+    is_broken = False
+
+    def get_col_spec(self, **options):
+        if self.is_broken:
+            raise RuntimeError("no such type")
+        return "TEXT"
+
+
+def test_a_source_whose_table_raises_does_not_stop_the_others(environment, instance):
+    many = sources(MOST_SENSORS + 1)
+    many[1].model = type("Odd", (Base,), {"external_id": mapped_column(Unprintable(), primary_key=True)} | METHODS)
+    [sensor] = join_definitions(many, load_settings({})).sensors
+    environment.setattr(Unprintable, "is_broken", True)
+    with pytest.raises(RuntimeError, match="no such type"):
         sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
     with open_for(many[3]) as (installation, source):
         requests.request_import(installation, source, RequestKind.NEW, by="Ada")
