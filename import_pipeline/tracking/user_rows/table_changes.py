@@ -16,8 +16,9 @@ from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from sqlalchemy.schema import AddConstraint, CreateIndex, DropConstraint, DropIndex
 
 from import_pipeline.errors import SchemaError
+from import_pipeline.rules.database_errors import ErrorKind
 from import_pipeline.tracking.database.dialect import schema_lock
-from import_pipeline.tracking.database.driver_errors import first_line
+from import_pipeline.tracking.database.driver_errors import first_line, meaning_of
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.schema import quiet_alembic, refusals
 from import_pipeline.tracking.user_rows import table_statements as write
@@ -66,9 +67,9 @@ def apply(database: Database, models: Sequence[type[Any]], confirmed: Sequence[s
         for statement in statements:
             try:
                 connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
-            except ProgrammingError:
-                raise  # a missing right, which has a sentence of its own
             except SQLAlchemyError as error:
+                if isinstance(error, ProgrammingError) and meaning_of(error) is ErrorKind.NO_RIGHT:
+                    raise  # it has a sentence of its own
                 raise SchemaError(f"{statement}: {first_line(error)}. Nothing was added") from error
     return statements
 
@@ -146,27 +147,42 @@ class _Plan:
 
     def _add_column(self, table: Table, operation: ops.AddColumnOp, added: set[str]) -> None:
         column = table.columns[operation.column.name]
-        reason = self._reason_against(column)
+        reason = self._reason_against(table, column)
         if reason is None:
             self.statements += write.create_types([column], self._types, self._dialect)
             self.statements.append(write.add_column(table, column, self._dialect))
             return
         by_hand: tuple[str, ...] = (write.add_column_by_hand(table, column, self._dialect),)
-        if column.primary_key or _may_lack_value(column):
+        if column.primary_key or self._may_lack_value(column):
             by_hand = self._rebuild(table) if self._is_sqlite else ()
         self._refuse(f"the column {table.fullname}.{column.name} is absent, and {reason}", *by_hand)
 
-    def _reason_against(self, column: Column[Any]) -> str | None:
+    def _reason_against(self, table: Table, column: Column[Any]) -> str | None:
         """Return why an absent column cannot be added to a table with rows; None if it can."""
+        longest = self._dialect.max_identifier_length
+        if len(column.name.encode()) > longest:
+            return f"its name is longer than the {longest} bytes that the database keeps: shorten it"
+        if self._is_sqlite and (twin := self._twin_of(table, column)) is not None:
+            return f"SQLite takes it for {twin}, which differs by capitals only: rename it"
         if column.primary_key:
             return "it is part of the primary key"
-        if not _may_lack_value(column):
+        if not self._may_lack_value(column):
             return "existing rows have no value for it: make it nullable, or give it a server_default"
         if self._is_sqlite and column.computed is not None and column.computed.persisted:
             return "SQLite cannot add a stored computed column"
         if self._is_sqlite and column.computed is None and not write.has_constant_default(column, self._dialect):
             return "SQLite can add only a constant default"
         return None
+
+    def _twin_of(self, table: Table, column: Column[Any]) -> str | None:
+        there = [each["name"] for each in self._inspector.get_columns(table.name, schema=table.schema)]
+        return next((name for name in there if name.lower() == column.name.lower()), None)
+
+    def _may_lack_value(self, column: Column[Any]) -> bool:
+        """Return True if the database itself has a value of the column for existing rows, such as NULL."""
+        has_own = (column.server_default, column.identity, column.computed)
+        is_generated = any(each is not None for each in has_own) and not (self._is_sqlite and column.identity)
+        return bool(column.nullable) or is_generated
 
     def _alter_column(self, table: Table, operation: ops.AlterColumnOp, added: set[str]) -> None:
         column = table.columns[operation.column_name]
@@ -269,12 +285,6 @@ class _Plan:
         ops.DropIndexOp: _drop_index,
         ops.DropConstraintOp: _drop_constraint,
     }
-
-
-def _may_lack_value(column: Column[Any]) -> bool:
-    """Return True if the database itself has a value of the column for existing rows, such as NULL."""
-    has_own = (column.server_default, column.identity, column.computed)
-    return bool(column.nullable) or any(each is not None for each in has_own)
 
 
 def _is_partial(index: Any) -> bool:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     MetaData,
@@ -333,6 +334,39 @@ def test_the_rest_is_refused_with_the_statement_to_run_by_hand(database, case):
                 connection.exec_driver_sql(statement.replace("<a value for existing rows>", "7"))
     assert [each for each in changes(database, things).refused if each.is_needed] == []
     ensure_table(database, things)
+
+
+def test_a_name_that_the_database_cuts_or_takes_for_another_is_refused(database):
+    """Otherwise the statement fails, and with it all others; or the column is absent again each time."""
+    long, case = "x" * 64, "EXTERNAL_ID"
+    found = changes(database, model(Column(long, Integer), Column(case, Integer), Column("name", String(40))))
+    if database.is_sqlite:
+        said = (
+            f"the column things.{case} is absent, and SQLite takes it for external_id, which differs by capitals only"
+        )
+        assert [each.reason for each in found.refused] == [f"{said}: rename it"]
+        assert found.statements[-1] == "ALTER TABLE things ADD COLUMN name VARCHAR(40)"
+    else:
+        assert [each.reason for each in found.refused] == [
+            f"the column things.{long} is absent, and its name is longer than the 63 bytes that the database keeps: "
+            "shorten it"
+        ]
+        assert len(found.statements) == 2
+
+
+def test_an_identity_gives_existing_rows_no_value_on_sqlite(database):
+    found = changes(database, model(Column("place", Integer, Identity(), nullable=False)))
+    assert (len(found.statements), len(found.refused)) == ((0, 1) if database.is_sqlite else (1, 0))
+
+
+def test_a_statement_that_the_database_does_not_understand_is_named(database):
+    """It is no missing right, although drivers have one class for both."""
+    things = model(Column("place", Integer, server_default=text("no_such_function(")))
+    if database.is_sqlite:
+        assert len(changes(database, things).refused) == 1
+        return
+    with pytest.raises(SchemaError, match=r"ALTER TABLE things ADD COLUMN place .*Nothing was added"):
+        apply(database, [things], changes(database, things).statements)
 
 
 def test_a_default_that_sqlite_cannot_give_to_existing_rows_is_refused_there(database):
