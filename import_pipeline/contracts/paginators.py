@@ -121,7 +121,8 @@ class Offset(Paginator):
 class Cursor(_Sized):
     """Pages that name the cursor of the next one: `{"paging": {"next": {"after": "NTI1"}}}`.
 
-    The list ends if the field is absent, null or empty, or if `more` is false.
+    The list ends if the field is absent, null or empty, or if `more` is false. With `where="json"` a cursor may be any
+    value, such as the list of Elasticsearch.
     """
 
     next: str  #: the path of the field with the next cursor, such as `paging.next.after`
@@ -135,10 +136,12 @@ class Cursor(_Sized):
     ) -> httpx.Request | None:
         """Return the request with the cursor that the page names."""
         cursor = found_at(json_body(response), self.next)
-        if not _continues(response, self.more, otherwise=_is_named(cursor)):
+        if not _continues(response, self.more, otherwise=not _is_empty(cursor)):
             return None
-        if not _is_named(cursor):
+        if _is_empty(cursor):
             raise ListCutShort(f"its {self.more} says that more items follow, but its {self.next} names no cursor")
+        if cursor is True or (self.where == "query" and not isinstance(cursor, str | int | float)):
+            raise ListCutShort(f"its {self.next} names a cursor that no parameter holds, a {type(cursor).__name__}")
         return _with(request, self.where, self.param, cursor)
 
 
@@ -156,8 +159,10 @@ class NextUrl(Paginator):
         if _continues(response, self.end, otherwise=False):
             return None
         address = found_at(json_body(response), self.path)
-        if not isinstance(address, str) or not address.strip():
+        if _is_empty(address):
             return None
+        if not isinstance(address, str):
+            raise ListCutShort(f"its {self.path} names an address that is no text, but a {type(address).__name__}")
         return _at_address(request, address.strip())
 
 
@@ -229,6 +234,11 @@ def _continues(response: httpx.Response, more: str | None, *, otherwise: bool) -
     if isinstance(said, str):  # some APIs send booleans as text
         return said.strip().lower() not in {"", "false", "no", "0"}
     return otherwise if said is None else bool(said)
+
+
+def _is_empty(value: Any) -> bool:
+    """Return True for the values by which APIs say that no page follows."""
+    return value is None or value is False or value in ([], {}) or (isinstance(value, str) and not value.strip())
 
 
 def _is_named(value: Any) -> bool:

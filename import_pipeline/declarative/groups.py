@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from import_pipeline.declarative.word_types import ColumnType, Lookback, Method, Parameter, Span, Textual, Words
+from import_pipeline.rules.responses.waits import LONGEST
 
 
 class RequestWords(Words):
@@ -89,5 +90,7 @@ class AnswerWords(Words):
     action: Literal["accept", "not_modified", "retry", "rate_limited", "skip", "gone", "fail", "stop"] = Field(
         description="The meaning of the answer."
     )
-    wait: float | None = Field(None, ge=0, description="Seconds, of retry and rate_limited.")
+    wait: float | None = Field(
+        None, ge=0, le=LONGEST.total_seconds(), description="Seconds, of retry and rate_limited; at most 31 days."
+    )
     reason: str = Field("", description="The reason that is shown.")

@@ -79,6 +79,26 @@ def test_a_next_that_names_nothing_is_the_end(paginator, end):
     assert paginator.following(FIRST, answered(end), [{"id": 1}], 10) is None
 
 
+@pytest.mark.parametrize("cursor", [[1700000000, "id-7"], {"pk": {"S": "a"}}, 0, 1.5, "c"])
+def test_a_body_takes_a_cursor_of_any_kind(cursor):
+    first = httpx.Request("POST", "/search", json={})
+    request = Cursor(next="last", param="search_after", where="json").following(
+        first, answered({"last": cursor}), [], 9
+    )
+    assert json.loads(request.content) == {"search_after": cursor}
+
+
+@pytest.mark.parametrize(
+    ("paginator", "value"),
+    [(Cursor(next="next", param="after"), each) for each in ([1], {"a": 1}, True)]
+    + [(NextUrl("next"), each) for each in (["/x"], {"href": "/x"}, 5, True)],
+)
+def test_a_next_that_cannot_be_requested_is_no_end(paginator, value):
+    """Otherwise the rest of the list would be missing without a word."""
+    with pytest.raises(ListCutShort, match="its next names"):
+        paginator.following(FIRST, answered({"next": value}), [{"id": 1}], 10)
+
+
 @pytest.mark.parametrize(("said", "continues"), [(True, True), ("true", True), (1, True), ("false", False), (0, False)])
 def test_a_flag_is_read_in_the_spellings_of_apis(said, continues):
     request = PageNumber(more="more").following(FIRST, answered({"more": said}), [1], 10)

@@ -237,6 +237,7 @@ def test_each_action_has_its_reason(action):
             "orders.incremental.full_every: expected a span such as 5 minutes or 7 days, got 'soon'",
         ),
         ({"answers": [{"status": 403}]}, "orders.answers.0.action: expected the meaning of the answer, got nothing"),
+        ({"answers": [{"action": "retry", "wait": 1e9}]}, "orders.answers.0.wait: expected "),
         ({"answers": [{"action": "wait"}]}, "orders.answers.0.action: expected one of 'accept', 'not_modified'"),
         ({"limits": 5}, "orders.limits: expected a text such as 500/20 second; 2000/100 second, or a mapping"),
     ],
