@@ -58,8 +58,10 @@ _INSTEAD = {
     "retry": "tries` and `backoff",
     "classify": "answers",
     "connector": "auth`, `headers` and `params",
+    **dict.fromkeys(("where", "filter", "filters"), "list.params` or `answers"),
     **dict.fromkeys(("token", "api_key", "secret", "password", "authentication"), "auth"),
 }
+_OTHER_FORMAT = ": other formats need a source that is written as a class"
 #: Members of unions, as pydantic names them in the place of an error.
 _MEMBER = re.compile(r"str|int|\w+Words|(?:literal|tuple|dict)\[.*")
 
@@ -110,7 +112,8 @@ def _sentence(label: str, found: Sequence[Any]) -> ContractError:
         expected = _expected(first, path)
         got = "nothing" if first["type"] == "missing" else shown(first["input"])
         if first["type"] == "literal_error":
-            got += nearest(first["input"], re.findall(r"'(\w+)'", first["ctx"]["expected"]))
+            near = nearest(first["input"], re.findall(r"'(\w+)'", first["ctx"]["expected"]))
+            got += near or _OTHER_FORMAT * (path == ["format"])
     if got != "nothing" and HIDDEN not in got and any(is_sensitive_name(part) for part in path):
         got = HIDDEN
     return ContractError(label, ".".join(path), expected, got)
