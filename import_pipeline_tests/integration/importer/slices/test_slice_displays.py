@@ -3,12 +3,14 @@
 import json
 from dataclasses import replace
 
+import dagster as dg
 import httpx
 import pytest
 
 from import_pipeline.cli import main
-from import_pipeline.defs import metadata
+from import_pipeline.defs import metadata, names
 from import_pipeline.defs.assets import build_assets
+from import_pipeline.defs.build import build_import_definitions
 from import_pipeline.defs.links import links_of
 from import_pipeline.defs.translation import keys
 from import_pipeline.importer.control.deletion import prune
@@ -20,7 +22,7 @@ from import_pipeline.tracking.lists.slice_table import import_slices
 from import_pipeline_tests.support.imports import served, tracking
 from import_pipeline_tests.support.panel_client import open_panel
 from import_pipeline_tests.support.sliced_api import Comments, Issues, SlicedApi, Windows, comments_of
-from import_pipeline_tests.support.sliced_imports import Importing
+from import_pipeline_tests.support.sliced_imports import Importing, all_of
 
 SIZES = [3, 15, 0, 4]
 
@@ -84,6 +86,23 @@ def test_dagsters_metadata_has_the_slices_and_the_childs_list_depends_on_the_par
     links = links_of(importing.settings)
     _, assets = build_assets(Comments(), links)
     assert assets.asset_deps[keys.discovered(Comments())] == {keys.discovered(Issues())}
+
+
+def test_a_retry_that_dagster_launches_reads_the_failed_slice(importing, monkeypatch):
+    importing.api.answers.clear()
+    importing.api.asked.clear()
+    with served(importing.api.app) as url, dg.DagsterInstance.ephemeral() as instance:
+        given = {"IMPORT_PIPELINE_HOME": str(importing.settings.home), "COMMENTS_BASE_URL": url}
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        definitions = build_import_definitions(Comments())
+        asked = {"ops": {"retry_leftovers_of_comments": {"config": {"import_id": 2}}}}
+        definitions.resolve_job_def("retry_comments_import").execute_in_process(instance=instance, run_config=asked)
+        job = definitions.resolve_job_def("import_comments")
+        assert job.execute_in_process(instance=instance, tags={names.IMPORT_ID_TAG: "3"}).success
+    row = importing.row
+    assert (row.retry_of, row.status, row.slices_completed_count) == (2, "completed", 1)
+    assert ({issue for issue, _ in importing.api.asked}, importing.comments) == ({"2"}, all_of(importing.api))
 
 
 def test_a_plan_counts_a_page_per_slice_and_those_that_the_items_fill(importing):
