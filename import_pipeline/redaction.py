@@ -80,7 +80,8 @@ class Secrets:
 
     def remember(self, texts: Iterable[str]) -> None:
         """Mask these texts until newer ones displace them."""
-        new = _forms(texts) - self._registered - self._remembered.keys()
+        new = _forms(text for text in texts if text not in self._registered) - self._registered
+        new -= self._remembered.keys()
         if new:
             with self._lock:
                 self._remembered.update(dict.fromkeys(new))
@@ -155,7 +156,8 @@ def remember_request(address: str, headers: Iterable[tuple[str, str]]) -> None:
     """Remember the values that a request sends under sensitive names."""
     if "@" in address or "=" in address:
         SECRETS.remember(secrets_of_address(address))
-    SECRETS.remember(part for name, value in headers if is_sensitive_name(name) for part in _parts(value))
+    if parts := [part for name, value in headers if is_sensitive_name(name) for part in _parts(value)]:
+        SECRETS.remember(parts)
 
 
 def remember_text(text: str) -> None:

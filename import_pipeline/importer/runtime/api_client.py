@@ -14,6 +14,7 @@ from import_pipeline.clock import Clock
 from import_pipeline.contracts import Connector, ImportSource
 from import_pipeline.importer.access.access import Access, open_access
 from import_pipeline.importer.access.connector import connector_of
+from import_pipeline.importer.access.relative_requests import RelativeRequests
 from import_pipeline.importer.user_code.answers import classifier_of, refusals_of
 from import_pipeline.importer.user_code.hooks import COST, call_hook, describe_error
 from import_pipeline.importer.user_code.request_secrets import KnownSecrets, secrets_of
@@ -64,6 +65,8 @@ class RequestTally:
 
 def cost_of(source: ImportSource, request: httpx.Request) -> int:
     """Return the cost that the source gives for a request. Raises HookFailed."""
+    if type(source).cost is ImportSource.cost:
+        return 1
     return call_hook(source, "cost", request, returns=COST)
 
 
@@ -105,6 +108,7 @@ class ApiClient:
         self._transport = transport
         self._deadline = deadline
         self._access = access
+        self._relative = RelativeRequests(client, access.headers)
 
     def join(self, request: httpx.Request) -> httpx.Request:
         """Return the source's request as the client sends it: absolute, with the default headers.
@@ -113,6 +117,8 @@ class ApiClient:
         httpx.LocalProtocolError for a request that cannot be sent at all.
         """
         try:
+            if (below := self._relative.joined(request)) is not None:
+                return below
             joined = self.client.build_request(
                 request.method,
                 request.url,
@@ -141,7 +147,7 @@ class ApiClient:
         # Bypass the client: redirects, hooks and its log line are not used, and cost as much CPU as the limiter.
         response = await self._transport.handle_async_request(joined)
         response.request = joined
-        await response.aread()
+        response.read()  # its body is in memory
         return response
 
     @property

@@ -1,8 +1,7 @@
 """The circuit of an import: while the API is in trouble, one request at a time tries, after growing waits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from import_pipeline.clock import Clock, Random
 from import_pipeline.rules.backoff import retry_delay
@@ -54,23 +53,47 @@ class Circuit:
         """Close the circuit: all requests pass again."""
         self._opened_at = None
 
-    @asynccontextmanager
-    async def attempt(self) -> AsyncIterator[None]:
+    def attempt(self) -> "Attempt":
         """Hold the permission to send for the block. Unless the circuit is closed, wait for the turn to try."""
-        if self._opened_at is not None:
-            async with self._turn:  # first come, first served
-                if self._opened_at is not None:  # else a trial has closed it: all pass together
-                    await self._wait()
-                    self._is_trying = True
-                    try:
-                        yield
-                    finally:
-                        self._is_trying = False
-                    return
-        yield
+        return Attempt(self)
+
+    async def begin_trial(self) -> bool:
+        """Wait for the turn to try. Return False if the circuit is closed: then all pass together."""
+        if self._opened_at is None:
+            return False
+        await self._turn.acquire()  # first come, first served
+        try:
+            if self._opened_at is not None:  # else a trial has closed it
+                await self._wait()
+                self._is_trying = True
+        finally:
+            if not self._is_trying:
+                self._turn.release()
+        return self._is_trying
+
+    def end_trial(self) -> None:
+        """End a trial, whatever came of it."""
+        self._is_trying = False
+        self._turn.release()
 
     async def _wait(self) -> None:
         self._trials += 1
         seconds = retry_delay(self._trials, DELAYS, self._chance()).total_seconds()
         await self._report(self._reason, seconds)
         await self._clock.sleep(seconds)
+
+
+class Attempt:
+    """The block that `Circuit.attempt` holds a permission for."""
+
+    __slots__ = ("_circuit", "_is_trial")
+
+    def __init__(self, circuit: Circuit) -> None:
+        self._circuit, self._is_trial = circuit, False
+
+    async def __aenter__(self) -> None:
+        self._is_trial = await self._circuit.begin_trial()
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._is_trial:
+            self._circuit.end_trial()

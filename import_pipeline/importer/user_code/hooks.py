@@ -20,6 +20,7 @@ from import_pipeline.contracts.hooks import label_of
 from import_pipeline.declarative.unfit import Unfit
 from import_pipeline.errors import HookFailed
 from import_pipeline.importer.excerpts import MOST_REPORTED, body_hints, excerpt, keys_there, register_response_secrets
+from import_pipeline.importer.user_code.awaitables import is_awaitable
 from import_pipeline.importer.user_code.running_hooks import RUNNING_HOOKS, HookInterrupted
 from import_pipeline.rules.lists.positions import LONGEST_POSITION, Position, parse_position
 from import_pipeline.rules.responses.actions import ActionKind, ResponseAction
@@ -112,7 +113,7 @@ def _guarded(
 ) -> T:
     value, cause, label = None, None, label_of(owner, name)
     try:
-        with RUNNING_HOOKS.one_more():
+        with RUNNING_HOOKS:
             value = call()
             return returns.read(_plain(value))
     except _WrongValue:
@@ -193,10 +194,8 @@ def _shown(value: object) -> str:
 
 
 def _plain(value: object) -> Any:
-    """Return the value; refuse an awaitable, which is never awaited here and would always be true as a flag."""
-    if inspect.iscoroutine(value):
-        value.close()  # prevents a warning that it was never awaited
-    if inspect.isawaitable(value) or inspect.isasyncgen(value):
+    """Return the value; refuse an awaitable."""
+    if is_awaitable(value):
         raise _WrongValue
     return value
 

@@ -2,8 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class HookInterrupted(BaseException):
@@ -11,26 +9,26 @@ class HookInterrupted(BaseException):
 
 
 class _RunningHooks:
-    """The hooks running in the main thread, the only one where a signal can end a hook."""
+    """The hooks running in the main thread, the only one where a signal can end a hook. Each runs in a `with` block."""
 
     def __init__(self) -> None:
         self._began: list[float] = []
 
-    @contextmanager
-    def one_more(self) -> Iterator[None]:
-        """Count a running hook during the block."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        self._began.append(time.monotonic())
-        try:
-            yield
-        finally:
+    def __enter__(self) -> None:
+        if _is_main():
+            self._began.append(time.monotonic())
+
+    def __exit__(self, *_: object) -> None:
+        if _is_main():
             self._began.pop()
 
     def seconds(self) -> float:
         """Return the seconds that the outermost hook has run; 0 if none runs."""
         return time.monotonic() - self._began[0] if self._began else 0.0
+
+
+def _is_main() -> bool:
+    return threading.get_ident() == threading.main_thread().ident
 
 
 RUNNING_HOOKS = _RunningHooks()

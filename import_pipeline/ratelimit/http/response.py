@@ -1,10 +1,12 @@
 """The answer for sources: httpx's response, whose text and JSON do not fail on a wrong charset."""
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 import httpx
 
+from import_pipeline.ratelimit.http.body import headers_of_unpacked
 from import_pipeline.rules.responses.charsets import charset_of, json_text, json_text_as_declared
 
 
@@ -13,6 +15,26 @@ class Answer(httpx.Response):
 
     `httpx.Response.text` raises for charsets such as rot13, or UTF-16 without a byte-order mark.
     """
+
+    _body: bytes | None = None  #: as it was received, before `read` is called
+
+    @classmethod
+    def received(cls, answer: httpx.Response, body: bytes, extensions: Mapping[str, Any]) -> Self:
+        """Return an answer with the status of another one and its unpacked body, which is not read yet."""
+        headers, stream = headers_of_unpacked(answer.headers, body), httpx.ByteStream(body)
+        received = cls(
+            answer.status_code, headers=headers, stream=stream, extensions={**answer.extensions, **extensions}
+        )
+        received._body = body
+        return received
+
+    def read(self) -> bytes:
+        """Return the body. One that is in memory as it is needs no pass over streams, decoders and chunks."""
+        if self._body is None or self.is_stream_consumed or "content-encoding" in self.headers:
+            return super().read()
+        self._content, self._num_bytes_downloaded = self._body, len(self._body)
+        self.is_stream_consumed = self.is_closed = True
+        return self._body
 
     @property
     def charset_encoding(self) -> str | None:

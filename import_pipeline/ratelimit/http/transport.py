@@ -9,7 +9,7 @@ import httpx
 
 from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.endpoints import Endpoints
-from import_pipeline.ratelimit.http.body import DEEPEST_JSON, LARGEST_BODY, BodyReader, headers_of_unpacked
+from import_pipeline.ratelimit.http.body import DEEPEST_JSON, LARGEST_BODY, BodyReader
 from import_pipeline.ratelimit.http.meaning import ACTION, Hooks, Meaning
 from import_pipeline.ratelimit.http.response import Answer
 from import_pipeline.ratelimit.http.send_timing import Sending
@@ -20,6 +20,7 @@ from import_pipeline.redaction import remember_request
 from import_pipeline.rules.responses.actions import ResponseAction
 from import_pipeline.rules.responses.rate_limit_headers import (
     LimitStatus,
+    are_about_limits,
     is_rate_limited,
     names_limits,
     resource_of,
@@ -34,6 +35,7 @@ TOO_MANY_REQUESTS = 429
 NEVER_SENT = (httpx.ConnectError, httpx.LocalProtocolError, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 #: Failures that mean that the connection is closed: what was sent on it has arrived by now, or never will.
 CUT_OFF = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
+NO_HEADERS = httpx.Headers()
 #: The extension of an answer with the seconds from the sending of its request to its head.
 SECONDS = "import_pipeline_seconds"
 
@@ -96,6 +98,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self._inner = inner
         self._limiter = limiter
         self._hooks = Hooks(classify=classify, is_rate_limited=is_rate_limited)
+        self._is_settled_early = self._hooks == Hooks()
         self._observe = observe or (lambda _: None)
         self._observe_refusal = observe_refusal or (lambda _: None)
         self._cost = cost or (lambda _: 1)
@@ -203,7 +206,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         else:
             if not refused:
                 self._apply_limits(request, permit, answer)
-            if hooks == Hooks() and not limiter.concurrent:  # a request is in flight until it is read
+            if self._is_settled_early and not limiter.concurrent:  # a request is in flight until it is read
                 self._endpoints.lanes(permit).answered(permit, arrived)
             try:
                 body = await (self._bodies.read_refusal(answer) if refused else self._bodies.read(answer))
@@ -215,19 +218,16 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
             finally:
                 if not permit.settled:
                     self._endpoints.lanes(permit).answered(permit, arrived)
-        response = Answer(
-            answer.status_code,
-            headers=headers_of_unpacked(answer.headers, body),
-            stream=httpx.ByteStream(body),
-            extensions=answer.extensions | {SECONDS: arrived - (permit.sent or permit.start), ACTION: meaning.action},
-        )
+        seconds = arrived - (permit.sent or permit.start)
+        response = Answer.received(answer, body, {SECONDS: seconds, ACTION: meaning.action})
         return response, meaning.refused
 
     def _apply_limits(
         self, request: httpx.Request, permit: Permit, answer: httpx.Response, *, refused: bool = False
     ) -> None:
         """Apply the limits in an answer's headers."""
-        statuses, kind = named_limits(answer.headers, self._limiter.clock.now()), kind_of(request, answer.headers)
+        headers = answer.headers if are_about_limits(answer.headers) else NO_HEADERS
+        statuses, kind = named_limits(headers, self._limiter.clock.now()), kind_of(request, headers)
         self._endpoints.lanes(permit).limiter.apply_limits(statuses, permit, kind=kind, refused=refused)
 
     def _refused(

@@ -129,8 +129,13 @@ def usable_limits(statuses: Iterable[LimitStatus], *, refused: bool, is_known: b
     return usable
 
 
+def are_about_limits(headers: Mapping[str, str]) -> bool:
+    """Return True if any header is about limits: most answers have none, and are read no further."""
+    return any(read_name(name) is not None for name in headers) or "ratelimit" in headers
+
+
 def names_limits(headers: Mapping[str, str]) -> bool:
-    """Return True if any header is about limits."""
+    """Return True if any header names a limit or a part of one."""
     return any(name.kind != "retry" for name, _ in _named(headers)) or "ratelimit" in headers
 
 

@@ -1,8 +1,10 @@
 """An answer's text and JSON, whatever charset it declares."""
 
 import json
+import pickle
 from contextlib import suppress
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,3 +45,19 @@ def test_text_is_always_there_and_json_fails_with_a_value_error_only(content, ch
     assert isinstance(found.text, str)
     with suppress(ValueError):
         found.json()
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "identity"}, {"Content-Encoding": "klingon"}])
+def test_a_received_answer_is_read_as_httpx_reads_its_own(headers):
+    """It takes a shorter way to the body, through two attributes of httpx that are not public."""
+    body = TEXT.encode()
+    theirs = httpx.Response(200, headers=headers, stream=httpx.ByteStream(body))
+    ours = Answer.received(theirs, body, {"mark": 1})
+    with pytest.raises(httpx.ResponseNotRead):
+        ours.content  # noqa: B018
+    for each in (ours, theirs):
+        each.read()
+    for name in ("content", "text", "is_closed", "is_stream_consumed", "num_bytes_downloaded"):
+        assert getattr(ours, name) == getattr(theirs, name)
+    assert (ours.json(), list(ours.iter_bytes(5)), ours.read()) == (DATA, list(theirs.iter_bytes(5)), body)
+    assert (ours.extensions["mark"], pickle.loads(pickle.dumps(ours)).content) == (1, body)
