@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from import_pipeline.contracts.column_types import UtcDateTime
 from import_pipeline.rules.status import ImportStatus, ItemStatus
-from import_pipeline.tracking.database.text_columns import Sentence, Storable
+from import_pipeline.tracking.database.text_columns import Name, Sentence, Storable
 
 tracking_metadata = MetaData(
     naming_convention={
@@ -124,7 +124,7 @@ imports = Table(
     ),
     Column("blocked_until", UtcDateTime, doc="The end of a long pause that the API requested."),
     Column("cancel_requested_at", UtcDateTime, doc="When its cancellation was requested."),
-    Column("requested_by", String(200), doc="Who requested it."),
+    Column("requested_by", Name, doc="Who requested it."),
     Column("retry_of", BigInteger, doc="The import whose failed or undone items it takes over."),
     Column("incomplete_reason", Sentence, doc="Why it has fewer items than the list."),
     Column("failure_reason", Sentence, doc="Why it failed or was cancelled."),
@@ -269,7 +269,7 @@ import_requests = Table(
     Column("wish", String(20), nullable=False),  # new, reschedule, cancel, retry, delete
     Column("import_id", BigInteger),  # the import that it concerns
     Column("fresh", Boolean, nullable=False, server_default=text("false")),
-    Column("requested_by", String(200)),
+    Column("requested_by", Name),
     Column("reason", Sentence),
     Column("requested_at", UtcDateTime, nullable=False),
     Column("handled_at", UtcDateTime),

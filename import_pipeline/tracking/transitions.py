@@ -7,11 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, literal, select, update
 
 from import_pipeline.errors import LeaseLost
 from import_pipeline.rules.status import ImportStatus, check_transition, statuses_before
 from import_pipeline.tracking import resumes
+from import_pipeline.tracking.database.text_columns import Name
 from import_pipeline.tracking.heartbeats import elapsed_until, stalled_metadata
 from import_pipeline.tracking.imports import ImportRow, get, parse_row
 from import_pipeline.tracking.leases import ImportLease, Lease, released, write
@@ -144,7 +145,7 @@ def request_cancel(connection: Connection, import_id: int, now: datetime, by: st
         .where(imports.c.id == import_id, imports.c.status == ImportStatus.RUNNING)
         .values(
             cancel_requested_at=func.coalesce(imports.c.cancel_requested_at, now),
-            requested_by=func.coalesce(by, imports.c.requested_by),
+            requested_by=func.coalesce(literal(by, Name), imports.c.requested_by),
             updated_at=now,
         )
     )

@@ -1,9 +1,15 @@
-"""Column types for texts that come from an API."""
+"""Column types for texts that come from an API or a person."""
 
-from sqlalchemy import Dialect, Text, TypeDecorator
+from sqlalchemy import Dialect, String, Text, TypeDecorator
 
 from import_pipeline.redaction import redact
 from import_pipeline.wording import visible
+
+LONGEST_NAME = 200
+
+
+def _storable(text: str) -> str:
+    return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 class Storable(TypeDecorator[str]):
@@ -14,7 +20,18 @@ class Storable(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Return the text as every database accepts it."""
-        return None if value is None else value.encode(errors="replace").decode().replace("\0", "?")
+        return None if value is None else _storable(value)
+
+
+class Name(TypeDecorator[str]):
+    """The name of a person, as a terminal or a proxy gives it: control characters are escaped, a long one is cut."""
+
+    impl = String(LONGEST_NAME)
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return the beginning of the name, on one line."""
+        return None if value is None else _storable(visible(value))[:LONGEST_NAME]
 
 
 class Sentence(Storable):

@@ -84,3 +84,14 @@ def test_a_kind_of_request_that_names_an_import_is_refused(simulation, kind):
 def test_an_action_on_an_unknown_import_is_refused(simulation, action, import_id):
     with pytest.raises(ImportNotFound, match=f"import {import_id}: no import has this id"):
         action(simulation.installation, import_id)
+
+
+@pytest.mark.parametrize("who", ["A\0da", "Ad\udcff", "A" * 300, "A\nda"])
+def test_any_name_of_a_person_is_stored_by_every_database(simulation, who):
+    """A terminal with another character set gives halves of characters, a proxy long addresses."""
+    simulation.slot(at(9))
+    row = simulation.launch().row
+    request_import(simulation.installation, simulation.source, RequestKind.NEW, by=who, reason=who)
+    cancellation.cancel(simulation.installation, row.id, by=who, reason=who)
+    for stored in (simulation.get(row.id).requested_by, simulation.requests()[0]["requested_by"]):
+        assert (stored[0], len(stored) <= 200, stored.isprintable()) == ("A", True, True)
