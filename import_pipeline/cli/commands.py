@@ -17,6 +17,7 @@ from import_pipeline.importer.installation import Installation, open_installatio
 from import_pipeline.importer.limiter_usage import UsageReader
 from import_pipeline.importer.monitoring.queries import resolve_status, view_from, view_in
 from import_pipeline.importer.source_loader import find_source, load_each
+from import_pipeline.rules.external_ids import is_storable
 from import_pipeline.rules.status import DISPLAY_STATUSES, ENDED
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking import events, imports, items, queries
@@ -128,7 +129,7 @@ def list_imports(source: str | None, status: str | None, limit: int, as_json: bo
 def _refuse_unknown(installation: Installation, source: str) -> None:
     """Raise SourceNotFound for an unknown source. One that was removed from the list may still have imports."""
     with installation.database.read() as connection:
-        left = imports.latest(connection, source=source, limit=1)
+        left = imports.latest(connection, source=source, limit=1) if is_storable(source) else []
     if not left:
         find_source(installation.sources, source)
 

@@ -39,3 +39,10 @@ def test_every_displayed_status_is_a_filter(home, capsys):
         "running": (0, [left.id]),
         "no worker": (0, [left.id]),
     }
+
+
+def test_a_source_that_no_database_could_store_is_unknown(home, capsys):
+    """A terminal with another character set gives halves of characters."""
+    with pytest.raises(SystemExit) as ended:
+        main(["list", "--source", "caf\udce9"])
+    assert (ended.value.code, "no such source; known sources: items" in capsys.readouterr().err) == (2, True)
