@@ -1,4 +1,7 @@
-"""`up` leaves no process behind, even if it is killed or interrupted during its start."""
+"""`up` leaves no process behind, even if it is killed or interrupted during its start.
+
+By day, test_up.py interrupts one and kills another once they serve.
+"""
 
 import signal
 from contextlib import suppress
@@ -26,6 +29,7 @@ def up(script, home):
     return up
 
 
+@pytest.mark.nightly
 def test_the_processes_of_up_end_with_it_even_if_it_is_killed(up, home):
     assert len(processes_of(home)) > 4
     up.process.send_signal(signal.SIGKILL)

@@ -1,6 +1,5 @@
 """Real processes, a real strict server, a real store: no 429, whatever dies in between."""
 
-import multiprocessing
 import time
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from import_pipeline.ratelimit import open_permits
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, PermitRequest
 from import_pipeline_tests.support import http
-from import_pipeline_tests.support.forked_cli import serve
+from import_pipeline_tests.support.forked_cli import serve, start_forkserver
 from import_pipeline_tests.support.limiter_stories import send_all_here
 from import_pipeline_tests.support.parallel import run_in_parallel
 
@@ -112,7 +111,7 @@ def test_limits_that_are_not_configured_are_inferred(
 def test_one_that_is_killed_takes_its_places_with_it(tmp_path: Path) -> None:
     """Its permits expire by themselves; the other one continues and is never refused."""
     path = str(tmp_path / "limits.db")
-    context = multiprocessing.get_context("spawn")
+    context = start_forkserver()
     with serve("--limits", TIERS, "--delay-before", "20") as url:
         victim = context.Process(target=send_all_here, args=(url, None, path, TIERS, 1000))
         victim.start()

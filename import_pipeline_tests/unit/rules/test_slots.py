@@ -1,6 +1,7 @@
 """Slots: no change of any zone's clocks loses or doubles one."""
 
 import re
+from bisect import bisect_right
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from itertools import takewhile
@@ -52,15 +53,17 @@ def by_the_minute(slots, after, until):
     """Return the slots between two instants, found by reading the clock every minute."""
     found = set()
     shown = after.astimezone(slots.zone).replace(tzinfo=None)  # the latest time that the clocks have shown
-    moment = after
+    days = [shown.date() + DAY * ahead for ahead in range((until - after).days + 4)]
+    walls = sorted(datetime.combine(day, time) for day in days for time in slots.times)
+    moment, passed = after, bisect_right(walls, shown)
     while moment < until:
         moment += MINUTE
         now = moment.astimezone(slots.zone).replace(tzinfo=None)
         if now > shown:
-            days = {shown.date() + DAY * ahead for ahead in range((now.date() - shown.date()).days + 1)}
-            if any(shown < datetime.combine(day, time) <= now for day in days for time in slots.times):
-                found.add(moment)
             shown = now
+            if passed < len(walls) and walls[passed] <= now:
+                passed = bisect_right(walls, now)
+                found.add(moment)
     return sorted(found)
 
 
