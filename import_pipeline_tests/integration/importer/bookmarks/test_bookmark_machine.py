@@ -15,6 +15,24 @@ def test_a_bookmark_passes_nothing_on_sqlite(tmp_path):
         run_state_machine(BookmarkMachine, database, examples=8, steps=5)
 
 
+def test_a_bookmark_passes_nothing_that_slides_between_pages(tmp_path):
+    """The shape that random examples seldom have: numbers in counted pages."""
+    with tracking_database(f"sqlite:///{tmp_path / 'tracking.db'}") as database:
+        found = BookmarkMachine(database)
+        found.an_api_is_there(
+            form="number",
+            order="oldest_first",
+            is_keyset=False,
+            has_total=False,
+            lookback=False,
+            full_every=None,
+            per_page=1,
+            is_whole=False,
+            is_versioned=True,
+        )
+        found.teardown()
+
+
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("database_url", "examples"), [("sqlite", 300), ("postgres", 15)], indirect=["database_url"])
