@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from import_pipeline_tests.support.child_server import ServerMissing, package
 from import_pipeline_tests.support.database_servers import PostgresServer, RedisServer
@@ -30,6 +31,61 @@ def test_every_test_gets_an_empty_postgres_database_of_its_own(postgres_server, 
     count = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
     assert (scalar(postgres_url, count), scalar(other, count)) == (0, 0)
     postgres_server.drop_database(other)
+
+
+#: What a client can see of a database, apart from the contents of its catalogs.
+SEEN = """
+SELECT array_agg((nspname, pg_get_userbyid(nspowner), nspacl)::text ORDER BY nspname) FROM pg_namespace
+ WHERE nspname !~ '^pg_t'
+UNION ALL SELECT array_agg(relname::text ORDER BY relname) FROM pg_class WHERE oid >= 16384 AND relkind <> 't'
+UNION ALL SELECT array_agg(typname::text ORDER BY typname) FROM pg_type WHERE oid >= 16384
+UNION ALL SELECT array_agg(proname::text ORDER BY proname) FROM pg_proc WHERE oid >= 16384
+"""
+
+
+def seen(url):
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            return connection.execute(text(SEEN)).scalars().all()
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE left_over (id serial PRIMARY KEY, at timestamp)",
+        "CREATE SCHEMA shop; CREATE TYPE shop.mood AS ENUM ('low')",
+        "CREATE FUNCTION one() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "DROP SCHEMA public",
+        "GRANT ALL ON SCHEMA public TO PUBLIC",
+        "ALTER DATABASE {} SET default_transaction_read_only = on",
+        "REVOKE CONNECT ON DATABASE {} FROM PUBLIC",
+        "ALTER DATABASE {} CONNECTION LIMIT 3",
+        "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC",
+    ],
+)
+def test_a_database_that_follows_a_dropped_one_is_as_new(statement, postgres_server, postgres_url):
+    """A client that is still inside does not keep it."""
+    expected, url = seen(postgres_url), postgres_server.create_database()
+    name = url.rpartition("/")[2]
+    visitor = create_engine(url)
+    with visitor.connect() as inside:
+        inside.execute(text("SELECT 1"))
+        scalar(url, f"{statement.format(name)}; SELECT 1")
+        postgres_server.drop_database(url)
+        following = postgres_server.create_database()
+        with pytest.raises(OperationalError):
+            inside.execute(text("SELECT 1"))
+    visitor.dispose()
+    assert following != url
+    assert seen(following) == expected
+    assert scalar(following, "SHOW default_transaction_read_only") == "off"
+    limited = "SELECT datacl IS NOT NULL OR datconnlimit <> -1 FROM pg_database WHERE datname = current_database()"
+    assert not scalar(following, limited)
+    assert scalar(following, "SELECT count(*) FROM pg_default_acl") == 0
+    postgres_server.drop_database(following)
 
 
 def test_postgres_keeps_its_data_over_a_kill():

@@ -27,6 +27,35 @@ from import_pipeline_tests.support.child_server import Server, ServerDied, open_
 
 PASSWORD = "only-for-tests"
 
+#: True if nothing but schemas and their contents distinguishes the connected database from a new one.
+IS_PLAIN = """
+SELECT datacl IS NULL AND datconnlimit = -1 AND datdba = current_user::regrole
+   AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = database.oid)
+   AND NOT EXISTS (SELECT FROM pg_default_acl)
+   AND NOT EXISTS (SELECT FROM pg_event_trigger)
+   AND NOT EXISTS (SELECT FROM pg_publication)
+   AND NOT EXISTS (SELECT FROM pg_foreign_data_wrapper)
+   AND NOT EXISTS (SELECT FROM pg_largeobject_metadata)
+   AND NOT EXISTS (SELECT FROM pg_prepared_xacts AS prepared WHERE prepared.database = database.datname)
+   AND (SELECT count(*) FROM pg_extension) = 1
+FROM pg_database AS database WHERE datname = current_database()
+"""
+
+#: End its other sessions, and leave only an empty schema `public` with the rights of a new database.
+EMPTY = """
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid();
+DO $$
+DECLARE name text;
+BEGIN
+  FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+    EXECUTE format('DROP SCHEMA %I CASCADE', name);
+  END LOOP;
+END $$;
+CREATE SCHEMA public AUTHORIZATION pg_database_owner;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
+"""
+
 
 class PostgresServer(Server):
     """Postgres with the superuser `postgres` and a password; it flushes nothing to the disk."""
@@ -46,6 +75,7 @@ class PostgresServer(Server):
     def __init__(self) -> None:
         super().__init__()
         self._numbers = count(1)
+        self._spare: list[str] = []  # dropped databases, emptied: a new one costs three times as much
 
     def prepare(self) -> None:
         """Create the data folder. Under root it belongs to an unprivileged user: Postgres refuses root."""
@@ -93,30 +123,56 @@ class PostgresServer(Server):
     def create_database(self) -> str:
         """Create an empty database; return its address."""
         name = f"test_{os.getpid()}_{next(self._numbers)}"
-        self._execute("CREATE DATABASE {} TEMPLATE template0", name)
+        if self._spare:
+            self._execute("ALTER DATABASE {} RENAME TO {}", self._spare.pop(), name)
+        else:
+            self._execute("CREATE DATABASE {} TEMPLATE template0", name)
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
-        """Drop a database, even if clients are connected to it."""
-        if self.is_running:
-            self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", url.rpartition("/")[2])
+        """Drop a database, even if clients are connected to it. It is kept, empty, for the next one that is created."""
+        if not self.is_running:
+            return
+        name = url.rpartition("/")[2]
+        spare = f"spare_{name}"
+        try:
+            if self._empty(name):
+                self._execute("ALTER DATABASE {} RENAME TO {}", name, spare)
+                self._spare.append(spare)
+                return
+        except psycopg2.Error:
+            pass  # it is gone, lets no client in, or was entered again before it was renamed
+        self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
-    def _execute(self, statement: str, name: str) -> None:
+    def _empty(self, name: str) -> bool:
+        """Delete everything in the database; return False if it has more than schemas, which would stay."""
+        connection = self._connect(name)
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(IS_PLAIN)
+                is_plain: bool = cursor.fetchone() == (True,)
+                if is_plain:
+                    cursor.execute(EMPTY)
+                return is_plain
+        finally:
+            connection.close()
+
+    def _execute(self, statement: str, *names: str) -> None:
         connection = self._connect()
         try:
             connection.autocommit = True
             with connection.cursor() as cursor:
-                cursor.execute(sql.SQL(statement).format(sql.Identifier(name)))
+                cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
         finally:
             connection.close()
 
-    def _connect(self) -> Any:
+    def _connect(self, database: str = "postgres") -> Any:
         return psycopg2.connect(
             host="127.0.0.1",
             port=self.port,
             user="postgres",
             password=PASSWORD,
-            dbname="postgres",
+            dbname=database,
             connect_timeout=5,
         )
 
