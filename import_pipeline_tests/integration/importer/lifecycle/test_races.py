@@ -29,7 +29,7 @@ from import_pipeline_tests.support.parallel import run_in_parallel
 
 CONTENDERS = 4
 WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-FEW, MANY = 100, 1000  # races of each pair of database and contenders; 400 in all, 4,000 at night
+FEW, MANY = 30, 1000  # races of each pair of database and contenders; 120 in all, 4,000 at night
 
 
 def source_of(race):
