@@ -15,6 +15,11 @@ def table_of(model: type[Any]) -> Table:
     return cast("Table", model.__table__)
 
 
+def mapper_of(model: type[Any]) -> Mapper[Any]:
+    """Return the mapper of a mapped class; `sqlalchemy.inspect`, which finds it too, costs much for each row."""
+    return cast("Mapper[Any]", model.__mapper__)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MappedColumn:
     """An attribute of the user's class, and its column."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
-from sqlalchemy import inspect as mapping_of
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, lazyload, load_only
 from sqlalchemy.orm.attributes import init_collection, set_committed_value
@@ -17,7 +16,7 @@ from import_pipeline.contracts import Importable
 from import_pipeline.contracts.relations import obstacle, relations_of
 from import_pipeline.tracking.database.dialect import chunks
 from import_pipeline.tracking.database.driver_errors import meaning_of
-from import_pipeline.tracking.user_rows.model_columns import columns_of
+from import_pipeline.tracking.user_rows.model_columns import columns_of, mapper_of
 from import_pipeline.tracking.user_rows.row_ids import item_id, keys_of
 from import_pipeline.tracking.user_rows.tenant_rows import of_tenant
 
@@ -53,7 +52,7 @@ def load(
 
 def _begin_relations(row: Importable) -> None:
     """Let the row begin without related rows: those that are set replace the stored ones, and cannot be loaded here."""
-    for relation in relations_of(mapping_of(type(row))):
+    for relation in relations_of(mapper_of(type(row))):
         if obstacle(relation) is not None:
             continue
         if relation.uselist:
@@ -66,7 +65,7 @@ def ids(
     connection: Connection, model: type[Any], external_ids: Sequence[str], source: str | None = None
 ) -> dict[str, str]:
     """Return external_id -> primary key as text, for the source's stored rows; the beginning of a long one."""
-    key, mine = mapping_of(model).primary_key, of_tenant(model, source)
+    key, mine = mapper_of(model).primary_key, of_tenant(model, source)
 
     def read(some: Sequence[Any]) -> list[Any]:
         return list(connection.execute(select(model.external_id, *key).where(model.external_id.in_(some), *mine)))
@@ -83,7 +82,7 @@ def _readable(
     def read(column: Any) -> list[Any]:
         return list(connection.execute(select(column).where(model.external_id.in_(keys), *mine)))
 
-    columns = columns_of(mapping_of(model))
+    columns = columns_of(mapper_of(model))
     return [each.attribute for each in columns if _tried(connection, read, each.column) is not None]
 
 

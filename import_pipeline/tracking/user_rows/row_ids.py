@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Dialect, Integer, Numeric, SmallInteger, String, Uuid
+from sqlalchemy import BigInteger, Dialect, Integer, Numeric, SmallInteger, String, Table, Uuid
 from sqlalchemy.types import TypeEngine
 
 from import_pipeline.tracking.user_rows.model_columns import table_of
@@ -22,7 +23,7 @@ _NUMBER = re.compile(r"0|-?[1-9][0-9]*", re.ASCII)
 def item_id(model: type[Any], value: object) -> str:
     """Return the id as tracking stores it; a UUID in its canonical spelling."""
     text = str(value)
-    if isinstance(table_of(model).c.external_id.type, Uuid):
+    if _is_uuid(table_of(model)):
         try:
             return str(_uuid(text))
         except ValueError:
@@ -30,11 +31,20 @@ def item_id(model: type[Any], value: object) -> str:
     return text
 
 
+@lru_cache(maxsize=256)
+def _is_uuid(table: Table) -> bool:
+    return isinstance(table.c.external_id.type, Uuid)
+
+
+@lru_cache(maxsize=256)
+def _type_of_key(table: Table, dialect: Dialect) -> TypeEngine[Any]:
+    return table.c.external_id.type.dialect_impl(dialect)
+
+
 def key_of(model: type[Any], dialect: Dialect, external_id: str) -> Any:
     """Return the id as the column stores it. Raises ValueError if its type cannot hold it."""
-    type_ = table_of(model).c.external_id.type.dialect_impl(dialect)
     try:
-        return _key(type_, dialect, external_id)
+        return _key(_type_of_key(table_of(model), dialect), dialect, external_id)
     except ValueError as error:
         shown = repr(external_id if len(external_id) <= 60 else f"{external_id[:60]}…")
         raise ValueError(f"the column external_id cannot hold {shown}: {error}") from error

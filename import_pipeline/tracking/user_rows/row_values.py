@@ -15,15 +15,15 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, ClauseElement, DateTime, Dialect, Float, Integer, Numeric, SmallInteger, Time
 from sqlalchemy import Enum as EnumType
-from sqlalchemy import inspect as mapping_of
 from sqlalchemy.orm import RelationshipProperty
+from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.orm.collections import collection_adapter
 from sqlalchemy.types import TypeEngine
 
 from import_pipeline.contracts import Importable
 from import_pipeline.contracts.importable import has_tenants
 from import_pipeline.contracts.relations import UNREADABLE, obstacle, relations_of
-from import_pipeline.tracking.user_rows.model_columns import MappedColumn, columns_of
+from import_pipeline.tracking.user_rows.model_columns import MappedColumn, columns_of, mapper_of
 from import_pipeline.tracking.user_rows.row_ids import item_id, key_of
 from import_pipeline.tracking.user_rows.tenant_rows import owner_of
 
@@ -37,7 +37,7 @@ def values_of(importable: Importable, dialect: Dialect, *, is_stub: bool = False
     Raises ValueError with the reason if the column cannot keep a value unchanged, or a related row cannot be stored.
     """
     model = type(importable)
-    for relation in relations_of(mapping_of(model)):
+    for relation in relations_of(mapper_of(model)):
         if relation.key in filled_relations(importable) and (reason := obstacle(relation)) is not None:
             raise ValueError(f"{model.__name__}.{relation.key} is a relationship that {reason}")
     values = column_values(importable, dialect, is_stub=is_stub)
@@ -49,8 +49,8 @@ def values_of(importable: Importable, dialect: Dialect, *, is_stub: bool = False
 
 def filled_relations(row: Any) -> frozenset[str]:
     """Return the set relationships that have rows. Constructors of dataclasses set all others as well, to nothing."""
-    written, chosen = mapping_of(row).dict, set_relations(row)
-    given = [each for each in relations_of(mapping_of(type(row))) if each.key in chosen]
+    written, chosen = vars(row), set_relations(row)
+    given = [each for each in relations_of(mapper_of(type(row))) if each.key in chosen]
     return frozenset(each.key for each in given if not _is_empty(each, written))
 
 
@@ -67,9 +67,9 @@ def column_values(row: Any, dialect: Dialect, *, is_stub: bool = False) -> dict[
     Raises ValueError with the reason if the column cannot keep a value unchanged.
     """
     written = vars(row)
-    changed = mapping_of(row).committed_state  # attributes set since the row was created or loaded
+    changed = instance_state(row).committed_state  # attributes set since the row was created or loaded
     values: dict[str, Any] = {}
-    for each in columns_of(mapping_of(type(row))):
+    for each in columns_of(mapper_of(type(row))):
         if each.attribute not in written:
             continue
         value = written[each.attribute]
@@ -91,10 +91,10 @@ def _is_never_generated(each: MappedColumn, dialect: Dialect) -> bool:
 
 def set_relations(row: Any) -> frozenset[str]:
     """Return the relationships of a mapped object that were set or changed since it was created or loaded."""
-    state = mapping_of(row)
-    relations = relations_of(state.mapper)
+    relations = relations_of(mapper_of(type(row)))
     if not relations:
         return frozenset()
+    state = instance_state(row)
     return frozenset(
         each.key
         for each in relations

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
-from sqlalchemy import inspect as mapping_of
+from sqlalchemy import Connection, Select, Table, bindparam, func, select
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from import_pipeline.contracts import Importable
@@ -18,7 +17,7 @@ from import_pipeline.contracts.relations import relations_of
 from import_pipeline.rules.database_errors import ErrorKind
 from import_pipeline.tracking.database.dialect import chunks, insert_for
 from import_pipeline.tracking.database.driver_errors import meaning_of
-from import_pipeline.tracking.user_rows.model_columns import columns_of, table_of
+from import_pipeline.tracking.user_rows.model_columns import MappedColumn, columns_of, mapper_of, table_of
 from import_pipeline.tracking.user_rows.related_rows import store_related
 from import_pipeline.tracking.user_rows.row_ids import item_id, keys_of, same_key
 from import_pipeline.tracking.user_rows.row_values import set_relations, values_of
@@ -111,7 +110,7 @@ def _store_related(
         return
     table = table_of(model)
     # No others: one of them may be unreadable.
-    keys = {local for relation in relations_of(mapping_of(model)) for local, _ in relation.synchronize_pairs}
+    keys = {local for relation in relations_of(mapper_of(model)) for local, _ in relation.synchronize_pairs}
     columns = [column for column in table.c if column in keys or column.name == "external_id"]
     try:
         for some in chunks(keys_of(model, connection.dialect, by_id)):
@@ -119,7 +118,7 @@ def _store_related(
             found = connection.execute(select(*columns).where(*mine))
             stored = [{column.name: value for column, value in zip(columns, row, strict=True)} for row in found]
             owners = [(values, by_id[item_id(model, values["external_id"])]) for values in stored]
-            store_related(connection, mapping_of(model), owners, is_stub=is_stub)
+            store_related(connection, mapper_of(model), owners, is_stub=is_stub)
     except _REFUSALS as error:
         if isinstance(error, ValueError) and not isinstance(error, StatementError):
             raise RowsRefused(str(error)) from error
@@ -144,14 +143,12 @@ def _dropped(table: Table) -> str:
 
 def _read_back(connection: Connection, model: type[Any], names: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
     """Raise RowsRefused if a row is absent, belongs to another item, or cannot be read."""
-    columns = [each for each in columns_of(mapping_of(model)) if each.name in names]
-    checked = [each for each in columns if each.is_fragile or each.is_key]
-    identity, table = model.external_id, table_of(model)
+    of_model: Any = model
+    checked, reading = _reading(of_model, names)
+    table, keys = table_of(model), [values["external_id"] for values in rows]
     mine = of_tenant(model, rows[0].get("tenant"))
-    keys = [values["external_id"] for values in rows]
-    statement = select(identity, *[each.column for each in checked]).where(identity.in_(keys), *mine)
     try:
-        found = connection.execute(statement).all()
+        found = connection.execute(reading.where(*mine), {"read_back": keys}).all()
     except Exception as error:  # the user's own type may raise anything
         if isinstance(error, DBAPIError) and meaning_of(error) not in _OF_THE_ROW:
             raise
@@ -168,6 +165,15 @@ def _read_back(connection: Connection, model: type[Any], names: tuple[str, ...],
                     f"the row has the primary key {each.name} {value}, and the source sets {values[each.name]}: "
                     "a stored key is never changed"
                 )
+
+
+@lru_cache(maxsize=256)
+def _reading(model: Any, names: tuple[str, ...]) -> tuple[list[MappedColumn], Select[Any]]:
+    """Return the columns to check of those names, and the statement that reads ids and them."""
+    columns = [each for each in columns_of(mapper_of(model)) if each.name in names]
+    checked, identity = [each for each in columns if each.is_fragile or each.is_key], table_of(model).c.external_id
+    keys = bindparam("read_back", type_=identity.type, expanding=True)
+    return checked, select(identity, *[each.column for each in checked]).where(identity.in_(keys))
 
 
 def _not_there(table: Table, external_id: str, others: list[str]) -> str:
