@@ -59,14 +59,20 @@ async function fragment(url) {
   return document.adoptNode(main);
 }
 
+function address() {
+  return location.href.split("#")[0];
+}
+
 let waited = 0;
 
 async function refresh() {
   const main = document.getElementById("main");
   const offline = document.getElementById("offline");
   if (document.hidden) return document.addEventListener("visibilitychange", refresh, { once: true });
+  const asked = address();
   try {
-    morph(main, await fragment(location.href.split("#")[0]));
+    const fresh = await fragment(asked);
+    if (asked === address()) morph(main, fresh); // else it still has a message that was removed meanwhile
     offline.hidden = true;
     waited = 0;
   } catch {
@@ -106,11 +112,11 @@ document.addEventListener("click", (event) => {
 
 // The sentence after an action is a part of the address: without this, it would stay after its import has ended.
 function forget() {
-  const address = new URL(location.href);
-  if (!address.searchParams.has("done")) return;
-  address.searchParams.delete("done");
-  address.searchParams.delete("request");
-  history.replaceState(null, "", address);
+  const url = new URL(location.href);
+  if (!url.searchParams.has("done")) return;
+  url.searchParams.delete("done");
+  url.searchParams.delete("request");
+  history.replaceState(null, "", url);
   document.getElementById("done")?.remove();
 }
 
