@@ -25,6 +25,8 @@ from import_pipeline_tests.support.imports import (
 )
 
 LONG = 60.0  # seconds; only what is broken takes them
+#: Details that a worker of five requests may repeat: those in flight, and as many answers that were not stored yet.
+IN_FLIGHT = 10
 
 
 @contextmanager
@@ -91,7 +93,7 @@ def test_two_of_four_are_killed_and_the_others_do_what_they_held(home, database_
     row = latest(configured)
     assert (row.status, row.items_imported_count, row.resumes) == (ImportStatus.COMPLETED, 400, 0)
     assert len(rows(configured)) == 400
-    assert len(seen["repeated_details"]) <= 10, "at most what the two had in flight"
+    assert len(seen["repeated_details"]) <= 2 * IN_FLIGHT
     assert set(seen["repeated_details"].values()) <= {2}
     assert actions(configured).count("import_completed") == 1
 
@@ -107,7 +109,7 @@ def test_the_last_shard_ends_the_import_when_the_lead_was_killed_after_discovery
     row = latest(configured)
     assert (row.status, row.items_imported_count) == (ImportStatus.COMPLETED, 400)
     assert sorted(each.ended_it for each in endings) == [False, False, True]
-    assert len(seen["repeated_details"]) <= 5
+    assert len(seen["repeated_details"]) <= IN_FLIGHT
     assert actions(configured).count("import_completed") == 1
 
 
@@ -123,7 +125,7 @@ def test_a_shard_takes_the_lead_of_one_that_was_killed_reads_the_list_on_and_end
     assert not killed.checkpoint["complete"]
     assert (row.status, row.items_imported_count, row.resumes) == (ImportStatus.COMPLETED, 1000, 1)
     assert sorted(each.ended_it for each in endings) == [False, False, True]
-    assert len(seen["repeated_details"]) <= 5
+    assert len(seen["repeated_details"]) <= IN_FLIGHT
     assert actions(configured).count("import_resumed") == 1
 
 
@@ -144,7 +146,7 @@ def test_one_worker_is_left_of_four_and_brings_the_import_to_its_end(home, datab
         seen = stats(url)
     row = latest(configured)
     assert (row.status, row.items_imported_count) == (ImportStatus.COMPLETED, 1000)
-    assert len(seen["repeated_details"]) <= 15
+    assert len(seen["repeated_details"]) <= 3 * IN_FLIGHT
 
 
 @pytest.mark.nightly
@@ -177,7 +179,7 @@ def test_a_lead_that_was_frozen_beyond_its_lease_asks_for_nothing_again(home, da
     row = latest(configured)
     assert (row.status, row.items_imported_count) == (ImportStatus.COMPLETED, 1000)
     assert sum(each.ended_it for each in endings) == 1
-    assert len(seen["repeated_details"]) <= 5, "at most what was in flight"
+    assert len(seen["repeated_details"]) <= IN_FLIGHT
 
 
 @pytest.mark.nightly
