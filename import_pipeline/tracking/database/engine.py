@@ -17,7 +17,7 @@ from import_pipeline.state_folder import create_folder
 from import_pipeline.tracking.database.driver_errors import first_failure, is_trouble, meaning_of, sentence
 from import_pipeline.tracking.database.lock_holders import holders
 from import_pipeline.tracking.database.retrying import Patience, retried
-from import_pipeline.tracking.database.server_clock import ServerTime
+from import_pipeline.tracking.database.server_time import ServerTime
 from import_pipeline.tracking.database.sqlite_file import DatabaseFile
 from import_pipeline.tracking.database.statements import STATEMENTS
 
