@@ -9,14 +9,19 @@ import uvicorn
 
 from source_api.commands import run_command
 from source_api.server import address_of, configuration, listen, run_server
-from source_api.shapes import SHAPES, Shape, ShapeOptions
+from source_api.shapes import SHAPES, TOKEN, Shape, ShapeOptions
+from source_api.shapes.oauth import CLIENT_ID, CLIENT_SECRET, FIRST_REFRESH_TOKEN
 
 DEFAULTS: dict[str, Any] = {each.name: each.default for each in fields(ShapeOptions)}
-EPILOG = """\b
+EPILOG = f"""\b
 For tests and benchmarks, without limits:
   GET  /_stats   requests, by_kind, by_status, refused, refusals, peak_concurrency, seconds
   POST /_reset   reset the counters
-  POST /_change  {"update": [3, 7], "delete": [5], "add": 2}
+  POST /_change  {{"update": [3, 7], "delete": [5], "add": 2}}
+
+\b
+Access: the token {TOKEN}
+  oauth: the client {CLIENT_ID} with the secret {CLIENT_SECRET}, or the refresh token {FIRST_REFRESH_TOKEN}
 """
 
 
