@@ -144,15 +144,17 @@ def test_a_generator_of_keys_that_raises_fails_the_import(home):
 
 def test_slices_are_read_together(home):
     """As many lists as the source's concurrency are in flight at once."""
-    at_once, most = 0, 0
+    at_once, most, together = 0, 0, asyncio.Event()
     api = SlicedApi(comments_of([3] * 40))
 
     async def answer(request):
         nonlocal at_once, most
         at_once += 1
         most = max(most, at_once)
-        for _ in range(200):
-            await asyncio.sleep(0)
+        if at_once == Comments.concurrency:
+            together.set()
+        async with asyncio.timeout(60):  # only what is broken takes it
+            await together.wait()
         at_once -= 1
         return httpx.Response(200, json=api(request))
 
