@@ -22,8 +22,8 @@ def source():
 def api(request):
     """Answer as an API with a token server does."""
     if request.url.host == "login.example.com":
-        return {"access_token": "granted", "expires_in": 3600}
-    if request.headers.get("authorization") not in {"Bearer granted", "Bearer rehearsal-token"}:
+        return {"access_token": "access-5d20c8", "expires_in": 3600}
+    if request.headers.get("authorization") not in {"Bearer access-5d20c8", "Bearer rehearsal-token"}:
         return httpx.Response(401)
     if request.url.path.endswith("/orders"):
         return {"data": [{"id": 1}, {"id": 2}] if request.url.params.get("page") == "1" else []}
