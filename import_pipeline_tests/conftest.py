@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from import_pipeline.redaction import SECRETS
 from import_pipeline.settings import SETTINGS
 from import_pipeline_tests.support.database_servers import PostgresServer, RedisServer
 
@@ -48,6 +50,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     monkeypatch.setenv("IMPORT_PIPELINE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the test's secrets at its end: they would be masked in the messages that later tests read."""
+    for name, value in vars(SECRETS).items():
+        if not name.endswith("_lock"):
+            monkeypatch.setattr(SECRETS, name, copy(value))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What only reads creates no table of the user's: estimates, checks, displays."""
+"""Estimates, checks and displays only read: they create no table of the user's."""
 
 import pytest
 from sqlalchemy import create_engine, inspect
