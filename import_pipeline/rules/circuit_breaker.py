@@ -85,7 +85,17 @@ class CircuitBreaker:
         self._gone.add(external_id)
         if len(self._gone) < MOST_GONE:
             return None
+        return self._doubt(f"{len(self._gone)} items in a row", reason)
+
+    def none_accepted(self, count: int, reason: str) -> str | None:
+        """Return the reason to end an import that found nothing but so many gone items, if no item was ever imported.
+
+        One item alone may be gone.
+        """
+        return self._doubt(f"all {count} items", reason) if count > 1 else None
+
+    def _doubt(self, items: str, reason: str) -> str:
         return (
-            f"{len(self._gone)} items in a row are gone ({reason}), as with an address that does not exist: check "
-            f"{self._address}. None of them is marked as gone. If they are gone, {self._answers}"
+            f"{items} are gone ({reason}), as with an address that does not exist: check {self._address}. None of them "
+            f"is marked as gone. If they are gone, {self._answers}"
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select
+from sqlalchemy import Connection, Row, Select, func, insert, or_, select
 
 from import_pipeline.errors import ImportNotFound
 from import_pipeline.rules.import_metadata import ImportFacts, ImportOptions
@@ -180,6 +180,13 @@ def latest(
     if statuses:
         statement = statement.where(imports.c.status.in_(statuses))
     return rows(connection, statement)
+
+
+def has_imported(connection: Connection, source: str) -> bool:
+    """Return True if an import of the source has stored an item's details, or has found them stored."""
+    has_some = or_(imports.c.items_imported_count > 0, imports.c.items_unchanged_count > 0)
+    found = select(imports.c.id).where(imports.c.source == source, has_some)
+    return connection.scalar(found.limit(1)) is not None
 
 
 def row_counts(connection: Connection) -> tuple[int, int]:

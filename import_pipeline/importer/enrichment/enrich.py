@@ -213,7 +213,8 @@ class Enrichment:
         if not kept or left.pending or left.waiting or self._busy or not self.context.discovered:
             return False
         if self._writer.held:
-            await self._writer.store_held()
+            if await self._outcomes.accept_as_gone(self._writer.held):
+                await self._writer.store_held()
             return not self._writer.parked
         self._parked_tries += 1
         others = left.processing > len(self._writer.parked) and self._parked_tries < MOST_PARKED_TRIES

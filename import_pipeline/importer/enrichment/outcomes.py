@@ -11,6 +11,7 @@ from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.progress import StoredItem
 from import_pipeline.logs import report
 from import_pipeline.rules.circuit_breaker import CircuitBreaker
+from import_pipeline.tracking import imports
 from import_pipeline.tracking.claims import Done, Failure
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.wording import plural
@@ -42,6 +43,18 @@ class Outcomes:
                 ]
             )
         await self._update_circuit(written)
+
+    async def accept_as_gone(self, held: Sequence[Done]) -> bool:
+        """Return True if the held items, the only ones of the import, may be stored as gone.
+
+        Otherwise request the stop: a source whose details were never found has a wrong address rather than items that
+        are all gone.
+        """
+        problem = self.breaker.none_accepted(len(held), held[0].reason)
+        if problem is None or await self.context.write(imports.has_imported, self.context.row.source):
+            return True
+        self.context.stop.request(ImportFailed(problem))
+        return False
 
     async def _update_circuit(self, written: Written) -> None:
         """Open the circuit while no item succeeds, close it when one does, stop if that takes too long."""

@@ -126,6 +126,20 @@ def test_details_that_are_all_missing_end_the_import_and_none_is_gone(home):
     assert counts(again) == ("completed", 40, 40, 0, 0)
 
 
+def test_details_that_were_never_found_are_not_gone_however_few_they_are(home):
+    """A short list whose details have a wrong address; later, when they were found once, they are gone."""
+    missing = {number: [httpx.Response(404)] for number in (1, 2, 3)}
+    summary, configured = import_list(answering(missing, range(1, 4)), home, **ALONE)
+    assert (summary.status, gone(configured)) == ("failed", [])
+    assert summary.failure_reason == (
+        f"all 3 items are gone ({NOT_FOUND}), as with an address that does not exist: check detail_request. None of "
+        "them is marked as gone. If they are gone, let classify return GONE"
+    )
+    import_list(answering({}, range(1, 4)), home, **ALONE)
+    summary, configured = import_list(answering(missing, range(1, 4)), home, **ALONE)
+    assert (summary.status, gone(configured)) == ("completed", ["1", "2", "3"])
+
+
 def test_missing_details_among_others_end_nothing(home):
     answers = {number: [httpx.Response(404)] for number in range(1, 41) if number % 9}
     summary, configured = import_list(answering(answers), home, **ALONE)
