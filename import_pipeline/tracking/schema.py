@@ -4,23 +4,11 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    MetaData,
-    PrimaryKeyConstraint,
-    String,
-    Table,
-    create_mock_engine,
-    inspect,
-    make_url,
-    select,
-)
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
 from sqlalchemy.exc import ProgrammingError
 
 from import_pipeline.errors import DatabaseUnavailable, SchemaError
@@ -73,7 +61,7 @@ def upgrade(database: Database) -> None:
     _up_to_date.add(database)
 
 
-def _create(database: Database) -> str | None:
+def _create(database: Database) -> str:
     """Create the tables of the newest version, unless another process has created some; return their revision.
 
     The migrations would create the same ones, in twenty times the time.
@@ -82,21 +70,10 @@ def _create(database: Database) -> str | None:
         schema_lock(connection)
         if (found := current(connection)) is None:
             _check_names(connection, database)
-            for statement in _statements(connection.dialect.name):
-                connection.exec_driver_sql(statement)
+            tracking_metadata.create_all(connection, checkfirst=False)
             _versions.create(connection, checkfirst=True)  # it stays after a downgrade to nothing
             connection.execute(_versions.insert().values(version_num=HEAD))
         return found or HEAD
-
-
-@cache
-def _statements(name: str) -> tuple[str, ...]:
-    """Return the statements that create the tables; cached for tests, which create hundreds."""
-    dialect = make_url(f"{name}://").get_dialect()()
-    found: list[str] = []
-    engine = create_mock_engine(f"{name}://", lambda ddl, *_: found.append(str(ddl.compile(dialect=dialect))))
-    tracking_metadata.create_all(engine, checkfirst=False)
-    return tuple(found)
 
 
 def migrate(database: Database) -> None:
