@@ -1,8 +1,10 @@
 """Runs of the imports of `sliced_api`, and what they stored."""
 
+import asyncio
 import contextlib
 from functools import partial
 
+import httpx
 from sqlalchemy import select
 
 from import_pipeline.clock import SystemClock
@@ -123,6 +125,27 @@ class Importing:
         """Key -> reason of the failed and incomplete slices of the newest import."""
         with tracking(self.settings) as connection:
             return {each.key: each.reason for each in slices.failures(connection, self.row.id)}
+
+
+class AnsweringTogether(httpx.AsyncBaseTransport):
+    """Answers as the API, once that many requests are in flight; those that `unless` chooses immediately."""
+
+    def __init__(self, api, number, unless=lambda request: False):
+        self._inner, self._number, self._unless = CannedTransport(api), number, unless
+        self._in_flight = self.most = 0
+        self._are_together = asyncio.Event()
+
+    async def handle_async_request(self, request):
+        self._in_flight += 1
+        self.most = max(self.most, self._in_flight)
+        try:
+            if self._in_flight == self._number:
+                self._are_together.set()
+            if not self._unless(request):
+                await self._are_together.wait()
+            return await self._inner.handle_async_request(request)
+        finally:  # also after a deadline: a repeated request is no further one
+            self._in_flight -= 1
 
 
 def all_of(api):

@@ -1,6 +1,5 @@
 """Imports with slices: each list is read whole, by itself, and concurrently with the others."""
 
-import asyncio
 import itertools
 
 import httpx
@@ -9,7 +8,7 @@ import pytest
 from import_pipeline.testing import CannedTransport
 from import_pipeline_tests.support.imports import import_through, rows
 from import_pipeline_tests.support.sliced_api import Comment, Comments, SlicedApi, Windows, comments_of
-from import_pipeline_tests.support.sliced_imports import Importing, all_of
+from import_pipeline_tests.support.sliced_imports import AnsweringTogether, Importing, all_of
 
 SIZES = [0, 1, 10, 11, 25, 0, 30]
 
@@ -144,23 +143,11 @@ def test_a_generator_of_keys_that_raises_fails_the_import(home):
 
 def test_slices_are_read_together(home):
     """As many lists as the source's concurrency are in flight at once."""
-    at_once, most, together = 0, 0, asyncio.Event()
     api = SlicedApi(comments_of([3] * 40))
-
-    async def answer(request):
-        nonlocal at_once, most
-        at_once += 1
-        most = max(most, at_once)
-        if at_once == Comments.concurrency:
-            together.set()
-        async with asyncio.timeout(60):  # only what is broken takes it
-            await together.wait()
-        at_once -= 1
-        return httpx.Response(200, json=api(request))
-
+    together = AnsweringTogether(api, Comments.concurrency)
     importing = Importing(home, api)
-    summary = import_through(httpx.MockTransport(answer), Windows(list(api.comments)), importing.settings)
-    assert (summary.status, importing.comments, most) == ("completed", all_of(api), Comments.concurrency)
+    summary = import_through(together, Windows(list(api.comments)), importing.settings)
+    assert (summary.status, importing.comments, together.most) == ("completed", all_of(api), Comments.concurrency)
 
 
 def test_an_item_in_several_slices_is_one_item(home):

@@ -1,14 +1,12 @@
 """Lists that the API ends at a number of items: slices are split, and no capped list counts as complete."""
 
-import asyncio
-
 import httpx
 import pytest
 
 from import_pipeline import ImportSource
 from import_pipeline_tests.support.imports import import_through
 from import_pipeline_tests.support.sliced_api import Comment, Comments
-from import_pipeline_tests.support.sliced_imports import Importing
+from import_pipeline_tests.support.sliced_imports import AnsweringTogether, Importing
 
 CAP = 30
 
@@ -191,18 +189,9 @@ def test_a_resumed_import_does_not_split_again(home):
 
 def test_readers_wait_for_the_parts_of_a_slice_that_another_one_reads(home):
     """The parts of the only slice are read by all readers, as lists that are answered together show."""
-    search, waiting, most = Search(200, total="true"), 0, 0
-
-    async def answer(request):
-        nonlocal waiting, most
-        waiting += 1
-        most = max(most, waiting)
-        for _ in range(1000):
-            await asyncio.sleep(0)
-        waiting -= 1
-        return httpx.Response(200, json=search(request))
-
+    search, too_few = Search(200, total="true"), {"0-199", "0-99", "100-199"}
+    together = AnsweringTogether(search, 3, unless=lambda request: request.url.params["range"] in too_few)
     importing = Importing(home, search, COMMENTS_CONCURRENCY="3", COMMENTS_CEILING="3")
-    summary = import_through(httpx.MockTransport(answer), Halves("0-199"), importing.settings)
+    summary = import_through(together, Halves("0-199"), importing.settings)
     assert summary.incomplete_reason is None
-    assert (importing.comments, most) == (set(search.ids), 3)
+    assert (importing.comments, together.most) == (set(search.ids), 3)
