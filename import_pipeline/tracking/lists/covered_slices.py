@@ -2,12 +2,11 @@
 
 from sqlalchemy import Connection, func, select
 
-from import_pipeline.rules.status import WHOLE_KINDS, ImportStatus, ItemStatus
+from import_pipeline.rules.status import WHOLE_KINDS, ImportStatus
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.lists.slice_table import import_slices as slices
+from import_pipeline.tracking.lists.slice_table import was_read_whole
 from import_pipeline.tracking.tables import imports, source_items
-
-_READ = (slices.c.status == ItemStatus.COMPLETED, slices.c.incomplete_reason.is_(None))
 
 
 def is_covered(connection: Connection, row: ImportRow, key: str, *, of_any_import: bool) -> bool:
@@ -23,7 +22,7 @@ def is_covered(connection: Connection, row: ImportRow, key: str, *, of_any_impor
     )
     since = () if of_any_import else (imports.c.id >= row.facts.bookmark_import,)
     of_import = slices.join(imports, imports.c.id == slices.c.import_id)
-    read = select(slices.c.id).select_from(of_import).where(slices.c.key == key, *_READ, *ended, *since)
+    read = select(slices.c.id).select_from(of_import).where(slices.c.key == key, was_read_whole(), *ended, *since)
     return connection.scalar(read.limit(1)) is not None
 
 
@@ -38,5 +37,5 @@ def covered_by_items(connection: Connection, row: ImportRow, *, of_any_import: b
 def _is_pruned(connection: Connection, import_id: int | None) -> bool:
     """Return True if slices of the import were deleted, or the import was."""
     counted = connection.scalar(select(imports.c.slices_completed_count).where(imports.c.id == import_id))
-    left = connection.scalar(select(func.count()).where(slices.c.import_id == import_id, *_READ)) or 0
+    left = connection.scalar(select(func.count()).where(slices.c.import_id == import_id, was_read_whole())) or 0
     return counted is None or left < counted

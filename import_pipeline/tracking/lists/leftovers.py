@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, insert, literal, select
 
 from import_pipeline.rules.status import ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking import imports as import_rows
 from import_pipeline.tracking import items
 from import_pipeline.tracking.imports import ImportRow
-from import_pipeline.tracking.items import left_by
 from import_pipeline.tracking.leases import Lease, write
 from import_pipeline.tracking.lists.list_pages import SLICE
 from import_pipeline.tracking.lists.owed_items import HELD
 from import_pipeline.tracking.lists.slice_table import import_slices as slices
+from import_pipeline.tracking.lists.slice_table import was_read_whole
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports
 from import_pipeline.wording import plural
@@ -53,7 +53,7 @@ def left(connection: Connection, row: ImportRow) -> Leftovers:
     if 0 < number <= MOST_COMPARED:
         still = _not_read_since(row, unread).subquery()
         number = connection.scalar(select(func.count()).select_from(still)) or 0
-    held = select(func.count()).select_from(statuses).where(left_by(row.id), _held())
+    held = select(func.count()).select_from(statuses).where(items.left_by(row.id), _held())
     return Leftovers(
         items=items.unfinished(connection, row.id) - (connection.scalar(held) or 0),
         slices=number,
@@ -80,7 +80,7 @@ def take_over(
         statuses.c.importable_id,
         statuses.c.external_id,
         statuses.c.metadata,
-    ).where(left_by(retried.id), *([] if unread is None else [~_held()]))
+    ).where(items.left_by(retried.id), *([] if unread is None else [~_held()]))
     columns = ["import_id", "importable_type", "importable_id", "external_id", "metadata"]
     connection.execute(insert(statuses).from_select(columns, undone))
     if number and sliced is not None:
@@ -101,8 +101,7 @@ def _unread(row: ImportRow) -> Select[Any] | None:
     """
     if row.slices_count is None or row.options.limit is not None:
         return None
-    not_whole = or_(slices.c.status != ItemStatus.COMPLETED, slices.c.incomplete_reason.is_not(None))
-    unread = select(slices.c.key.label("key")).where(slices.c.import_id == row.id, not_whole)
+    unread = select(slices.c.key.label("key")).where(slices.c.import_id == row.id, ~was_read_whole())
     failed = (statuses.c.import_id == row.id, statuses.c.status == ItemStatus.FAILED, _held())
     of_items = select(statuses.c.metadata[SLICE].as_string().label("key")).where(*failed)
     keys = unread.union(of_items).subquery()
@@ -134,8 +133,7 @@ def _not_read_since(row: ImportRow, unread: Select[Any]) -> Select[Any]:
             imports.c.id != row.id,
             later.c.key == keys.c.key,
             later.c.id > last,
-            later.c.status == ItemStatus.COMPLETED,
-            later.c.incomplete_reason.is_(None),
+            was_read_whole(later),
             *reads_as_far,
         )
         .exists()

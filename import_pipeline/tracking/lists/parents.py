@@ -11,6 +11,7 @@ from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.lists.list_pages import SLICE
 from import_pipeline.tracking.lists.slice_parts import is_split
 from import_pipeline.tracking.lists.slice_table import import_slices as slices
+from import_pipeline.tracking.lists.slice_table import was_read_whole
 from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline.tracking.tables import imports, source_items
 
@@ -78,10 +79,7 @@ def changed_or_owed(connection: Connection, source: str, reference_id: int) -> C
     state = connection.scalar(select(imports.c.checkpoint).where(imports.c.id == reference_id)) or {}
     changed_by = source_items.c.changed_import_id
     later = or_(changed_by > state.get("parent_until", 0), changed_by.in_(state.get("parent_open", ())))
-    unread = select(slices.c.key).where(
-        slices.c.import_id == reference_id,
-        or_(slices.c.status != ItemStatus.COMPLETED, slices.c.incomplete_reason.is_not(None)),
-    )
+    unread = select(slices.c.key).where(slices.c.import_id == reference_id, ~was_read_whole())
     failed = and_(statuses.c.import_id == reference_id, statuses.c.status == ItemStatus.FAILED)
     items = source_items.alias("child_items")
     with_failure = (
@@ -104,12 +102,7 @@ def removable(row: ImportRow, *, is_whole: bool) -> ColumnElement[bool] | None:
     if "sliced" not in state:
         return None
     parent, is_whole = state.get("parent"), is_whole and state.get("reference") is None
-    read = select(slices.c.key).where(
-        slices.c.import_id == row.id,
-        slices.c.status == ItemStatus.COMPLETED,
-        slices.c.incomplete_reason.is_(None),
-        ~is_split(),
-    )
+    read = select(slices.c.key).where(slices.c.import_id == row.id, was_read_whole(), ~is_split())
     proofs = [source_items.c.slice.in_(read)]
     if parent is not None:
         parents = source_items.alias("parents")

@@ -1,6 +1,20 @@
 """The table of slices: the lists of an import that has many."""
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, String, Table, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    FromClause,
+    Index,
+    Integer,
+    String,
+    Table,
+    UniqueConstraint,
+    and_,
+    text,
+)
 
 from import_pipeline.contracts.column_types import UtcDateTime
 from import_pipeline.rules.status import ItemStatus
@@ -34,3 +48,8 @@ Index(
     import_slices.c.next_attempt_at,
     import_slices.c.id,
 )
+
+
+def was_read_whole(of: FromClause = import_slices) -> ColumnElement[bool]:
+    """Return the condition for slices that were read to an end which is not doubtful; `of`: an alias of the table."""
+    return and_(of.c.status == ItemStatus.COMPLETED, of.c.incomplete_reason.is_(None))

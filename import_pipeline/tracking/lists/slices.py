@@ -21,6 +21,7 @@ from import_pipeline.tracking.leases import Lease, hold, write
 from import_pipeline.tracking.lists.list_rows import ListRow
 from import_pipeline.tracking.lists.slice_parts import add_parts
 from import_pipeline.tracking.lists.slice_table import import_slices as slices
+from import_pipeline.tracking.lists.slice_table import was_read_whole
 from import_pipeline.tracking.tables import imports
 
 
@@ -272,7 +273,7 @@ def failures(connection: Connection, import_id: int, limit: int = 100) -> list[F
 _FORGET = select(slices.c.id).where(
     slices.c.import_id == bindparam("of_import"),
     or_(
-        and_(slices.c.status == ItemStatus.COMPLETED, slices.c.incomplete_reason.is_(None)),
+        was_read_whole(),
         slices.c.status.in_((ItemStatus.PENDING, ItemStatus.PROCESSING)),
     ),
 )
