@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from import_pipeline.redaction import redact, remember_request, remember_text
+from import_pipeline.rules.external_ids import storable
 from import_pipeline.rules.responses.bodies import html_page, unread_encodings
 from import_pipeline.rules.responses.charsets import text_of
 from import_pipeline.wording import visible
@@ -30,11 +31,6 @@ def excerpt(text: str, most: int) -> str:
         masked = masked[:-MARGIN]
     short = storable(masked[:most])
     return short if len(masked) <= most and len(text) <= most + MARGIN else f"{short}…"
-
-
-def storable(text: str) -> str:
-    """Return the text with `?` for characters that a database may refuse: NUL, lone surrogates."""
-    return text.replace("\0", "?").encode(errors="replace").decode()
 
 
 def response_excerpt(response: httpx.Response) -> str:

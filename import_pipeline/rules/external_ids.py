@@ -1,11 +1,16 @@
-"""Texts that may be the id of an item: every database stores them. No I/O."""
+"""Texts that every database stores, and those that may be the id of an item. No I/O."""
 
 LONGEST_ID = 255
 
 
+def storable(text: str) -> str:
+    """Replace the characters that no database stores: a zero byte, half of a surrogate pair."""
+    return text.encode(errors="replace").decode().replace("\0", "?")
+
+
 def is_storable(text: str) -> bool:
-    """Return True if every database accepts the text: no zero byte, no half of a surrogate pair."""
-    return "\0" not in text and text.encode(errors="replace").decode() == text
+    """Return True if every database accepts the text as it is."""
+    return storable(text) == text
 
 
 def is_external_id(text: str) -> bool:

@@ -3,13 +3,10 @@
 from sqlalchemy import Dialect, String, Text, TypeDecorator
 
 from import_pipeline.redaction import redact
+from import_pipeline.rules.external_ids import storable
 from import_pipeline.wording import visible
 
 LONGEST_NAME = 200
-
-
-def _storable(text: str) -> str:
-    return text.encode(errors="replace").decode().replace("\0", "?")
 
 
 class Storable(TypeDecorator[str]):
@@ -20,7 +17,7 @@ class Storable(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Return the text as every database accepts it."""
-        return None if value is None else _storable(value)
+        return None if value is None else storable(value)
 
 
 class Name(TypeDecorator[str]):
@@ -31,7 +28,7 @@ class Name(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Return the beginning of the name, on one line."""
-        return None if value is None else _storable(visible(value))[:LONGEST_NAME]
+        return None if value is None else storable(visible(value))[:LONGEST_NAME]
 
 
 class Sentence(Storable):
