@@ -19,6 +19,8 @@ from import_pipeline.importer.source_loader import configure
 from import_pipeline.rules.status import Trigger
 from import_pipeline.sources.items import ImportedItem
 from import_pipeline.testing import CannedTransport, FakeClock
+from import_pipeline.tracking.lists import bookmarks
+from import_pipeline_tests.support.imports import rows, tracking
 
 BEGAN = datetime(2030, 1, 1, tzinfo=UTC)
 OFFSETS = (timedelta(0), timedelta(hours=5, minutes=45), timedelta(hours=-8))
@@ -252,3 +254,14 @@ class Station:
     def requests(self):
         """Return the numbers of list and detail requests of the last import."""
         return len(self.api.lists), len(self.api.details)
+
+    @property
+    def bookmark(self):
+        """The position of the bookmark; None without one."""
+        with tracking(self.settings) as connection:
+            return bookmarks.of_source(connection, self.source.name).value
+
+    @property
+    def stored(self):
+        """Id -> version of the stored rows."""
+        return {key: int(row["price"] or 0) for key, row in rows(self.settings).items()}

@@ -14,7 +14,7 @@ from import_pipeline.testing import FakeClock
 from import_pipeline.tracking import events, imports
 from import_pipeline.tracking.tables import source_items
 from import_pipeline_tests.support.changes_api import BEGAN, ChangesApi, Station, source_for
-from import_pipeline_tests.support.imports import latest, reasons, rows, settings, tracking
+from import_pipeline_tests.support.imports import latest, reasons, settings, tracking
 
 
 def open_station(home, **values):
@@ -34,18 +34,9 @@ def installed(station):
     return open_installation(station.settings, configure([station.source], station.settings), clock=station.api.clock)
 
 
-def bookmark(station):
-    with installed(station) as installation:
-        return show_bookmark(installation, station.source).bookmark.value
-
-
 def owed(station):
     with installed(station) as installation:
         return show_bookmark(installation, station.source).owed
-
-
-def stored(station):
-    return {key: int(row["price"] or 0) for key, row in rows(station.settings).items()}
 
 
 def said(station):
@@ -82,9 +73,9 @@ def test_an_import_of_less_than_all_leaves_the_bookmark(station, options):
     run(station)
     station.api.change("2")
     assert run(station, **options)[2] is None
-    assert bookmark(station) == "5"
+    assert station.bookmark == "5"
     assert run(station) == ("incremental", "5", "6")
-    assert stored(station) == station.api.live
+    assert station.stored == station.api.live
 
 
 def test_a_full_import_is_due_again_after_a_time(station):
@@ -134,7 +125,7 @@ def test_a_failed_item_is_owed_until_it_is_fetched_whatever_is_deleted_meanwhile
     station.api.broken = set()
     assert run(station)[0] == "incremental"
     assert station.api.details == ["1"]
-    assert (owed(station), stored(station)) == (0, station.api.live)
+    assert (owed(station), station.stored) == (0, station.api.live)
 
 
 def test_a_retry_pays_what_is_owed(station):
@@ -144,7 +135,7 @@ def test_a_retry_pays_what_is_owed(station):
     with installed(station) as installation:
         retry = retries.retry(installation, latest(station.settings).id).row
     station.execute(retry.id)
-    assert (owed(station), stored(station)) == (0, station.api.live)
+    assert (owed(station), station.stored) == (0, station.api.live)
 
 
 def test_a_deleted_item_is_marked_as_gone_and_its_row_stays(station):
@@ -155,18 +146,18 @@ def test_a_deleted_item_is_marked_as_gone_and_its_row_stays(station):
     summary = station.run()
     assert (station.requests, summary.items_gone_count, summary.incomplete_reason) == ((1, 0), 1, None)
     assert said(station)["items_gone"] == "1 item is deleted, as the list says: marked as gone, their rows stay."
-    assert set(stored(station)) == set("01234")
+    assert set(station.stored) == set("01234")
     station.api.change("1")
     run(station)
     with tracking(station.settings) as connection:
         gone = connection.execute(source_items.select().where(source_items.c.gone_at.is_not(None))).all()
-    assert (gone, stored(station)) == ([], station.api.live)
+    assert (gone, station.stored) == ([], station.api.live)
 
 
 def test_an_unreadable_item_holds_the_bookmark_below_it(station):
     station.api.unreadable = {"3"}
     station.run()
-    assert bookmark(station) == "3"
+    assert station.bookmark == "3"
     assert said(station)["bookmark_moved"] == "The bookmark is 3."
     station.run()
     assert said(station)["bookmark_kept"] == "The bookmark stays at 3: an item failed that only the list has, at 4."
@@ -178,7 +169,7 @@ def test_an_unreadable_item_without_a_position_leaves_the_bookmark(station):
     station.api.unreadable = station.api.unplaced = {"3"}
     station.run()
     expected = "There is no bookmark yet: an item failed that only the list has, and its position is unknown."
-    assert (bookmark(station), said(station)["bookmark_kept"]) == (None, expected)
+    assert (station.bookmark, said(station)["bookmark_kept"]) == (None, expected)
 
 
 def test_a_position_of_another_kind_fails_its_item_which_is_then_owed(station):
@@ -191,7 +182,7 @@ def test_a_position_of_another_kind_fails_its_item_which_is_then_owed(station):
     station.api.odd = set()
     station.api.change("4")
     assert run(station)[2] == "7"
-    assert stored(station) == station.api.live
+    assert station.stored == station.api.live
 
 
 def test_a_first_import_with_positions_of_several_kinds_leaves_no_bookmark(station):
@@ -254,7 +245,7 @@ def test_a_source_becomes_incremental_and_stops_being_it(station):
     station.source = incremental
     station.api.change("2")
     assert run(station) == ("incremental", "5", "7")
-    assert stored(station) == station.api.live
+    assert station.stored == station.api.live
 
 
 def test_a_list_that_is_newest_first_ends_at_the_first_page_below_the_bookmark(home):
@@ -280,7 +271,7 @@ def test_a_change_during_the_reading_is_left_to_the_next_import(home):
     station.api.hook = lambda number: None
     station.api.clock.advance(60)
     run(station)
-    assert stored(station) == station.api.live
+    assert station.stored == station.api.live
 
 
 @pytest.mark.parametrize("is_deleted_first", [True, False], ids=["restored", "deleted"])
@@ -300,4 +291,4 @@ def test_an_item_deleted_or_restored_during_the_reading_hides_no_other(home, is_
     station.api.page_hook = before_page
     run(station)
     station.api.page_hook = lambda number: None
-    assert {key: stored(station).get(key) for key in station.api.live} == station.api.live
+    assert {key: station.stored.get(key) for key in station.api.live} == station.api.live

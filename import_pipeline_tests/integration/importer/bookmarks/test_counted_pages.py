@@ -5,10 +5,9 @@ import pytest
 
 from import_pipeline import Offset
 from import_pipeline.testing import FakeClock
-from import_pipeline.tracking.lists import bookmarks
 from import_pipeline_tests.support.changes_api import BEGAN, ChangesApi, ChangesSource, Station, source_for
 from import_pipeline_tests.support.dying_process import ProcessDied
-from import_pipeline_tests.support.imports import latest, rows, settings, tracking
+from import_pipeline_tests.support.imports import latest, settings
 
 
 class OwnPages(ChangesSource):
@@ -67,15 +66,6 @@ def open_station(home, kind=ChangesSource, per_page=3, **values):
     return station
 
 
-def bookmark(station):
-    with tracking(station.settings) as connection:
-        return bookmarks.of_source(connection, "items").value
-
-
-def stored(station):
-    return {key: int(row["price"] or 0) for key, row in rows(station.settings).items()}
-
-
 def before_page(station, number, act):
     """Call `act` before the list page with that number is answered."""
     station.api.page_hook = lambda page: act() if page == number else None
@@ -85,10 +75,10 @@ def run(station):
     """Import; check that the bookmark has passed no item that the table lacks. Return the bookmark."""
     summary = station.run()
     assert (summary.status, summary.incomplete_reason) == ("completed", None)
-    found = stored(station)
+    found = station.stored
     lost = {item.id for item in station.api.items.values() if found.get(item.id) != item.version}
-    assert not {each for each in lost if station.api.items[each].place <= int(bookmark(station))}
-    return bookmark(station)
+    assert not {each for each in lost if station.api.items[each].place <= int(station.bookmark)}
+    return station.bookmark
 
 
 @pytest.mark.parametrize(
@@ -103,7 +93,7 @@ def test_a_change_that_slides_onto_a_page_that_was_read_is_not_passed(home, kind
     station.api.page_hook = lambda page: None
     run(station)
     run(station)
-    assert stored(station) == station.api.live
+    assert station.stored == station.api.live
 
 
 @pytest.mark.parametrize("kind", COUNTED)
@@ -134,10 +124,10 @@ def test_an_item_that_is_deleted_without_a_trace_hides_another_in_one_import_onl
     station = open_station(home, per_page=2, has_total=False)
     before_page(station, 2, lambda: station.api.items.pop("0"))
     run(station)
-    assert "2" not in stored(station)
+    assert "2" not in station.stored
     station.api.page_hook = lambda page: None
     run(station)
-    assert stored(station).items() >= station.api.live.items()
+    assert station.stored.items() >= station.api.live.items()
 
 
 @pytest.mark.parametrize("was_imported", [True, False])
@@ -157,7 +147,7 @@ def test_a_tombstone_that_moves_hides_no_item(home, was_imported, is_restored):
     before = [item.id for item in station.api.listed(None)].index(key) + 2
     before_page(station, before, lambda: (station.api.change(key), is_restored or station.api.delete(key)))
     station.run()
-    assert {each: stored(station)[each] for each in "12"} == {each: station.api.live[each] for each in "12"}
+    assert {each: station.stored[each] for each in "12"} == {each: station.api.live[each] for each in "12"}
 
 
 def test_the_first_page_of_an_import_counts_after_its_process_died(home):
@@ -174,8 +164,8 @@ def test_the_first_page_of_an_import_counts_after_its_process_died(home):
     station.api.lists.clear()
     before_page(station, 1, lambda: [station.api.change(each) for each in "1234"])
     station.execute(latest(station.settings).id)
-    assert (len(station.api.lists), bookmark(station)) == (4, "1001")
+    assert (len(station.api.lists), station.bookmark) == (4, "1001")
     station.api.page_hook = lambda page: None
     run(station)
     run(station)
-    assert stored(station) == station.api.live
+    assert station.stored == station.api.live

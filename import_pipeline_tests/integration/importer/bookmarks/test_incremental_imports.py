@@ -6,9 +6,8 @@ from import_pipeline.importer.bookmarks.control import set_bookmark
 from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.testing import FakeClock
-from import_pipeline.tracking.lists import bookmarks
 from import_pipeline_tests.support.changes_api import BEGAN, ChangesApi, Station, source_for
-from import_pipeline_tests.support.imports import latest, rows, settings, tracking
+from import_pipeline_tests.support.imports import latest, settings
 
 
 @pytest.fixture
@@ -28,15 +27,6 @@ def open_station(home, source_values=None, **values):
     )
 
 
-def bookmark(station):
-    with tracking(station.settings) as connection:
-        return bookmarks.of_source(connection, "items").value
-
-
-def stored(station):
-    return {key: int(row["price"] or 0) for key, row in rows(station.settings).items()}
-
-
 @pytest.mark.parametrize("form", ["time", "number"])
 @pytest.mark.parametrize("order", ["oldest_first", "newest_first", None])
 @pytest.mark.parametrize("is_keyset", [False, True], ids=["numbered", "cursor"])
@@ -54,7 +44,7 @@ def test_a_second_import_without_changes_costs_at_most_two_list_requests(home, f
     assert (again.status, again.incomplete_reason, again.items_imported_count) == ("completed", None, 0)
     lists, details = station.requests
     assert (lists <= 2, details) == (True, 0)
-    assert stored(station) == station.api.live
+    assert station.stored == station.api.live
 
 
 def test_another_revision_reads_the_whole_list_once_even_after_an_import_with_a_limit(station):
@@ -82,20 +72,20 @@ def test_a_refetch_reads_the_whole_list_in_that_import_only(station):
 
 def test_a_bookmark_that_the_api_no_longer_accepts_leads_to_a_full_import(station):
     station.run()
-    before, station.api.refuses_since = bookmark(station), 410
+    before, station.api.refuses_since = station.bookmark, 410
     refused = station.run()
-    assert (refused.status, bookmark(station)) == ("failed", None)
+    assert (refused.status, station.bookmark) == ("failed", None)
     said = f"list page 1: the API answers 410 Gone: it no longer accepts the bookmark {before}. "
     assert refused.failure_reason == f"{said}The next import reads the whole list"
     station.api.clock.advance(60)
-    assert (station.run().status, latest(station.settings).kind, bookmark(station)) == ("completed", "full", before)
+    assert (station.run().status, latest(station.settings).kind, station.bookmark) == ("completed", "full", before)
 
 
 def test_a_bookmark_that_a_person_sets_meanwhile_stays_although_the_api_refuses_the_old_one(station):
     station.run()
     station.api.refuses_since, station.api.hook = 410, lambda number: set_by_person(station, "2030-01-01T00:00:00Z")
     assert station.run().failure_reason.endswith(". A person has set another one meanwhile")
-    assert bookmark(station) == "2030-01-01T00:00:00Z"
+    assert station.bookmark == "2030-01-01T00:00:00Z"
 
 
 def set_by_person(station, value):
@@ -106,7 +96,7 @@ def set_by_person(station, value):
 @pytest.mark.parametrize("status", [400, 404, 422])
 def test_a_refusal_that_may_concern_the_bookmark_says_how_to_reset_it(station, status):
     station.run()
-    before, station.api.refuses_since = bookmark(station), status
+    before, station.api.refuses_since = station.bookmark, status
     said = f"If it no longer accepts the bookmark {before}, reset it: import-pipeline bookmark items --reset"
     assert station.run().failure_reason.endswith(said)
-    assert bookmark(station) == before
+    assert station.bookmark == before
