@@ -219,7 +219,7 @@ async def test_a_timeout_of_the_client_holds(open_transport: Callable[[], httpx.
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         held.listen()  # and never answers
-        async with httpx.AsyncClient(transport=open_transport(), timeout=0.05) as client:
+        async with httpx.AsyncClient(transport=open_transport(), timeout=httpx.Timeout(60, read=0.05)) as client:
             with pytest.raises(httpx.ReadTimeout):
                 await client.get(f"http://127.0.0.1:{held.getsockname()[1]}/")
 
