@@ -17,6 +17,8 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 MASK = "***"
+#: In errors, in place of a value that may be a secret.
+HIDDEN = "a value that is not shown"
 #: Shorter secrets are not masked: they hide nothing, and would mask parts of common words.
 SHORTEST = 4
 #: Shorter secrets may be words or parts of words: they are masked only as whole words.

@@ -14,7 +14,8 @@ import httpx
 from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.oauth2 import OAuth2
 from import_pipeline.declarative.choices import read_choice
-from import_pipeline.declarative.unfit import HIDDEN, Unfit
+from import_pipeline.declarative.unfit import Unfit
+from import_pipeline.redaction import HIDDEN
 from import_pipeline.settings import SourceSettings
 
 #: A name, not a secret: those have small letters or signs, or are longer.

@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from import_pipeline.declarative.unfit import HIDDEN, Unfit, nearest, shown
+from import_pipeline.declarative.unfit import Unfit, nearest, shown
 from import_pipeline.declarative.word_types import Words
 from import_pipeline.declarative.words import Declaration, OptionWords
 from import_pipeline.errors import ContractError
-from import_pipeline.redaction import is_sensitive_name
+from import_pipeline.redaction import HIDDEN, is_sensitive_name
 from import_pipeline.rules.partitions import Partitions
 
 #: The label of a source in Python that has no name.

@@ -3,9 +3,6 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-#: In place of a value that may be a secret.
-HIDDEN = "a value that is not shown"
-
 
 class Unfit(ValueError):
     """A value that a key does not take. `key` is a path below the key that was read, such as `total.type`."""

@@ -7,9 +7,10 @@ from import_pipeline.contracts.check import NAME, NAME_FORM
 from import_pipeline.declarative.groups import AnswerWords
 from import_pipeline.declarative.requests_check import check_requests
 from import_pipeline.declarative.templates import placeholders, whole_placeholder
-from import_pipeline.declarative.unfit import HIDDEN, Unfit, shown
+from import_pipeline.declarative.unfit import Unfit, shown
 from import_pipeline.declarative.values import SLICE
 from import_pipeline.declarative.words import Declaration
+from import_pipeline.redaction import HIDDEN
 from import_pipeline.tracking.schema import VERSION_TABLE
 from import_pipeline.tracking.tables import tracking_metadata
 

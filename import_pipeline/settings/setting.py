@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from import_pipeline.errors import SettingError
-from import_pipeline.redaction import register
+from import_pipeline.redaction import HIDDEN, register
 
 T = TypeVar("T")
 
@@ -42,5 +42,5 @@ class Setting(Generic[T]):
     def shown(self, raw: str) -> str:
         """Return the value as an error quotes it. An address may hold a password even if the setting is no secret."""
         if self.secret:
-            return "a value that is not shown"
+            return HIDDEN
         return repr(re.sub(r"(?<=[?&#]).*", "***", re.sub(r"//.*@", "//***@", raw)))

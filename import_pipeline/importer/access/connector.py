@@ -12,12 +12,11 @@ from import_pipeline.contracts import Connector, ImportSource, JwtBearer, OAuth2
 from import_pipeline.errors import SettingError
 from import_pipeline.importer.tokens.assertion import check_key
 from import_pipeline.importer.user_code.hooks import CONNECTOR, call_hook
-from import_pipeline.redaction import SECRETS, is_harmless_parameter, register, register_headers
+from import_pipeline.redaction import HIDDEN, SECRETS, is_harmless_parameter, register, register_headers
 from import_pipeline.settings import Settings
 from import_pipeline.settings.parsers import http_url
 
 _AUTHS = (httpx.Auth, OAuth2, JwtBearer, tuple)
-HIDDEN = "a value that is not shown"
 
 
 def connector_of(source: ImportSource, settings: Settings) -> Connector:

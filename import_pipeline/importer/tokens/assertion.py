@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from import_pipeline.contracts import JwtBearer
 from import_pipeline.errors import SettingError
+from import_pipeline.redaction import HIDDEN
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -22,7 +23,7 @@ def check_key(name: str, grant: JwtBearer) -> None:
         signed(grant, "https://login.test/token", datetime.fromtimestamp(0).astimezone())
     except (ValueError, TypeError, jwt.PyJWTError) as error:
         expected = f"a private key as PEM text, for {grant.algorithm}"
-        raise SettingError(name, expected, "a value that is not shown") from error
+        raise SettingError(name, expected, HIDDEN) from error
 
 
 def signed(grant: JwtBearer, token_url: str, now: datetime) -> str:
