@@ -156,8 +156,7 @@ def read_access(declared: object) -> Access:
     try:
         found = read_choice(declared, ACCESS, "{type: header, name: X-Api-Key, secret: API_KEY}")
     except Unfit as error:
-        question = error.got[error.got.index(" (did you mean") :] if error.got.endswith("?)") else ""
-        got = error.got if error.got == "nothing" else f"{HIDDEN}{question}"
+        got = error.got if error.got == "nothing" else HIDDEN + error.question
         raise Unfit(error.expected, got, error.key) from None
     for key, name in found.references.items():
         if not _NAME.fullmatch(name):

@@ -24,13 +24,14 @@ def read_choice(declared: object, kinds: Mapping[str, type[T]], example: str) ->
     kind = words.pop("type", None)
     if not isinstance(kind, str) or kind not in kinds:
         got = shown(declared) if kind is None or isinstance(declared, str) else f"type {shown(kind)}"
-        raise Unfit(f"one of {', '.join(kinds)}, as {example}", got + nearest(kind, kinds))
+        raise Unfit(f"one of {', '.join(kinds)}, as {example}", got, question=nearest(kind, kinds))
     taken = {field.name: field for field in dataclasses.fields(kinds[kind])}  # type: ignore[arg-type]
     for key, value in words.items():
         if key not in taken:
             raise Unfit(_words_of(kind, list(taken), key), shown(value), str(key))
         if not _fits(taken[key].type, value):
-            raise Unfit(_kind_of(taken[key].type), shown(value) + _nearest_option(taken[key].type, value), key)
+            question = _nearest_option(taken[key].type, value)
+            raise Unfit(_kind_of(taken[key].type), shown(value), key, question=question)
     for name, field in taken.items():
         has_none = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if has_none and name not in words:

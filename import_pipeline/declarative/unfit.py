@@ -5,13 +5,17 @@ from difflib import get_close_matches
 
 
 class Unfit(ValueError):
-    """A value that a key does not take. `key` is a path below the key that was read, such as `total.type`."""
+    """A value that a key does not take. `key` is a path below the key that was read, such as `total.type`.
 
-    def __init__(self, expected: str, got: str, key: str = "") -> None:
-        super().__init__(f"expected {expected}, got {got}")
+    `question` follows the value: `nearest` asks it. It has known words only, so it may be shown without the value.
+    """
+
+    def __init__(self, expected: str, got: str, key: str = "", *, question: str = "") -> None:
+        super().__init__(f"expected {expected}, got {got}{question}")
         self.expected = expected
-        self.got = got
+        self.got = got + question
         self.key = key
+        self.question = question
 
 
 def shown(value: object, most: int = 60) -> str:

@@ -64,7 +64,7 @@ def column_type(declared: object) -> TypeEngine[Any]:
         return _checked(declared)
     match = _WORD.fullmatch(declared.strip().lower()) if isinstance(declared, str) else None
     if match is None or match[1] not in TYPES:
-        raise Unfit(_EXPECTED, shown(declared) + nearest(declared if match is None else match[1], TYPES))
+        raise Unfit(_EXPECTED, shown(declared), question=nearest(declared if match is None else match[1], TYPES))
     parameters = [int(each) for each in match.groups()[1:] if each]
     if len(parameters) > {"numeric": 2, "string": 1}.get(match[1], 0):
         raise Unfit(_EXPECTED, shown(declared))
