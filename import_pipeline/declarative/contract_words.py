@@ -32,10 +32,8 @@ def in_words(error: ContractError, declaration: Declaration) -> ContractError:
     """Return the error with the key of the declaration, and the value that it has there."""
     key = _KEYS.get(error.method, error.method)
     got = error.got
-    found: object = declaration
-    for part in key.split("."):
-        found = getattr(found, part, None)
-    if key in {"backoff", "max_pause"}:
+    if key in {"backoff", "max_pause"}:  # the source has a tuple and a timedelta
+        found = getattr(declaration, key)
         got = shown(list(found) if isinstance(found, tuple) else found)
     return ContractError(declaration.name, key, _EXPECTED.get(key, error.expected), "nothing" if got == "None" else got)
 

@@ -72,8 +72,7 @@ def load_file(path: Path, environment: Mapping[str, str]) -> list[RestSource]:
         words = _words(path, document)
         if words is not None:
             name = words.get("name")
-            label = (name,) if isinstance(name, str) else ()
-            filled = {str(key): _filled(path, value, environment, (*label, str(key))) for key, value in words.items()}
+            filled = _filled(path, words, environment, (name,) if isinstance(name, str) else ())
             sources.append(_built(str(path), json.dumps(filled, default=str)))
     return sources
 

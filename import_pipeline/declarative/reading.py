@@ -146,8 +146,8 @@ def _group_form(model: type[BaseModel]) -> str:
 
 def _unknown_key(label: str, path: Sequence[str], key: str) -> ContractError:
     model = _model_at(path)
-    known = [*(model.model_fields.keys() - OptionWords.model_fields.keys())] if model is Declaration else []
-    known = [each for each in model.model_fields if each in known] or list(model.model_fields)
+    left_out = OptionWords.model_fields if model is Declaration else {}
+    known = [each for each in model.model_fields if each not in left_out]
     near = get_close_matches(key, model.model_fields, 2)
     if key in _INSTEAD and model is Declaration:
         expected = f"`{_INSTEAD[key]}` instead"

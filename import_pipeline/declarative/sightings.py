@@ -25,7 +25,7 @@ class _Watched:
     paths: Mapping[str, str]  #: key of the declaration -> path
     count: int = 0
     unmet: dict[str, str] = field(init=False)
-    keys: Any = None  #: the latest document, for the names that it has
+    latest: Any = None  #: the latest document
 
     def __post_init__(self) -> None:
         self.unmet = dict(self.paths)
@@ -33,7 +33,7 @@ class _Watched:
     def see(self, document: Any) -> None:
         self.count += 1
         if self.unmet:
-            self.keys = document
+            self.latest = document
             for key in [key for key, path in self.unmet.items() if may_have(document, path)]:
                 del self.unmet[key]
 
@@ -43,7 +43,7 @@ class _Watched:
 
     def near(self, path: str) -> str:
         """Return the question for a name that the latest document has in place of the path's, if one is similar."""
-        body, names = self.keys, path.split(".")
+        body, names = self.latest, path.split(".")
         for position, name in enumerate(names):
             if not isinstance(body, Mapping):
                 return ""
