@@ -106,7 +106,7 @@ def _problem(bookmark: Bookmark, settings: Incremental, positions: str) -> str |
 
 
 def reading_source(source: ImportSource, since: str | None) -> ImportSource:
-    """Return the source as an import reads it that reads from that position: with it as its `since`."""
+    """Return the source as an import reads it: with the position to read from, if there is one, as its `since`."""
     if since is None:
         return source
     return reading_from(source, since)

@@ -50,15 +50,20 @@ def read_positions(
         mark = replace(mark, refused=UNPLACED)
     positions = [item.position for item in checked if item.position is not None]
     listed = {item.external_id: item.position.text if item.position else "" for item in checked if item.is_named}
-    is_ordered = (
-        source.order == "oldest_first"
-    )  # else an item that another one pushes to the next page comes again, too
-    untracked = {
+    return checked, mark.after(positions, answered_at, source.order).met(listed, _untracked(source, checked))
+
+
+def _untracked(source: ImportSource, found: Sequence[Discovered]) -> set[str]:
+    """Return the ids of the items whose positions no item row keeps: if one comes again, it has moved.
+
+    Without an order that is no proof: an item comes again, too, if another one pushes it to the next page.
+    """
+    is_ordered = source.order == "oldest_first"
+    return {
         item.external_id
-        for item in checked
+        for item in found
         if item.is_named and (item.is_deleted or (is_ordered and item.position is None))
     }
-    return checked, mark.after(positions, answered_at, source.order).met(listed, untracked)
 
 
 def _most_common(found: Sequence[Discovered]) -> Position | None:
