@@ -181,9 +181,6 @@ def configured_among_others(declared: ImportSource, settings: Settings) -> Impor
     return with_limits_of_their_api([source, *others])[0]
 
 
-_OWN = {True: "`table`", False: "model"}
-
-
 def shared_tables(sources: Iterable[ImportSource]) -> list[str]:
     """Return a warning for each table that several sources write to."""
     return [_shared(table, some) for table, some in _sharing_rows(sources).items()]
@@ -206,7 +203,8 @@ def _shared(table: str, writers: Sequence[ImportSource]) -> str:
     if len({type(each) for each in writers}) == 1:
         remedy = "Give each its own `table`" if is_declared else "With TenantMixin each tenant has rows of its own"
         return f"{said} is refused for all but the first. {remedy}"
-    return f"{said} is one row, which each of them overwrites. Give each source its own {_OWN[is_declared]}"
+    own = "`table`" if is_declared else "model"
+    return f"{said} is one row, which each of them overwrites. Give each source its own {own}"
 
 
 @lru_cache(maxsize=100)  # once per process: sensors load the sources again and again

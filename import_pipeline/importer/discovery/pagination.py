@@ -7,6 +7,7 @@ from datetime import datetime
 import httpx
 from sqlalchemy import Connection
 
+from import_pipeline.contracts.hooks import label_of
 from import_pipeline.contracts.paginators import ListCutShort
 from import_pipeline.errors import HookFailed
 from import_pipeline.importer.discovery.checkpoint import Checkpoint, fingerprint_of
@@ -115,7 +116,7 @@ def parts_of(of_list: SourceList) -> list[str]:
     for keys in hook_batches(source, "split", of_list.key, is_good=is_key, expected=expected, size=MOST_PARTS + 1):
         found += keys
         if len(found) > MOST_PARTS:
-            raise HookFailed(f"{type(source).__name__}.split", f"yields more than {MOST_PARTS:,} keys")
+            raise HookFailed(label_of(source, "split"), f"yields more than {MOST_PARTS:,} keys")
     return found
 
 

@@ -74,10 +74,11 @@ async def _select(context: ImportContext) -> None:
     if context.row.checkpoint is not None:
         return
     if context.row.retry_of is not None:
-        sliced = SlicesState.of_retry(context.source.parent_name).dump(fingerprint_of_version(context.source))
-        given = sliced if context.source.is_sliced else None
-        await context.write(leftovers.take_over, context.row, context.lease, context.clock.now(), given)
-        if context.source.is_sliced:
+        source, sliced = context.source, None
+        if source.is_sliced:
+            sliced = SlicesState.of_retry(source.parent_name).dump(fingerprint_of_version(source))
+        await context.write(leftovers.take_over, context.row, context.lease, context.clock.now(), sliced)
+        if sliced is not None:
             context.row = await context.write(imports.get, context.row.id)
         return
     if ranges := context.options.numbers:

@@ -28,9 +28,9 @@ def new_import(
 ) -> NewImport:
     """Return a new import of the source, with further `options` (see `ImportOptions`).
 
-    `only` (ids), `numbers` (ranges, of buckets) or
-    `retry_of` (the unfinished items of another import) make it a selection. Raises UsageError for an id that no
-    database can store, or that is a secret, since it would be stored and sent to the API.
+    `only` (ids), `numbers` (ranges, of buckets) or `retry_of` (what another import left undone) make it a selection.
+    Raises UsageError for an id that no database can store, or that is a secret, since it would be stored and sent to
+    the API.
     """
     wrong = next((each for each in only if not is_external_id(str(each))), None)
     if wrong is not None:

@@ -46,13 +46,15 @@ class Classifier:
             action = call_hook(self.source, "classify", response, returns=ACTION_OR_NONE, response=response)
         except HookFailed as error:
             return ResponseAction(ActionKind.FAIL, str(error), is_hook_failure=True)
-        if action is None or not action.reason:
-            return action if action is None else self._with_words(action, response)
+        if action is None:
+            return None
+        if not action.reason:
+            return self._with_words(action, response)
         register_response_secrets(response)
         return replace(action, reason=excerpt(visible(action.reason), MOST_REPORTED))
 
     def _with_words(self, action: ResponseAction, response: httpx.Response) -> ResponseAction:
-        """Return an action without a reason; with one that names the key, if the source is declared."""
+        """Return an action that has no reason, with one that names the key if the source is declared."""
         words = self.source.hook_words.get(CLASSIFY)
         if words is None or action.kind is ActionKind.ACCEPT:
             return action
