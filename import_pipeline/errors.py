@@ -70,12 +70,16 @@ class ContractError(UsageError):
 
 
 class HookFailed(UsageError):
-    """A method of a user's class raised, or returned an invalid value. `hook` and `place` (file, line) name it."""
+    """A method of a user's class raised, or returned an invalid value. `hook` and `place` (file, line) name it.
 
-    def __init__(self, hook: str, problem: str, place: str | None = None) -> None:
+    `lacks_path`: a well-formed answer has nothing that fits at a path of the declaration.
+    """
+
+    def __init__(self, hook: str, problem: str, place: str | None = None, *, lacks_path: bool = False) -> None:
         super().__init__(f"{hook} {problem}" + (f" ({place})" if place else ""))
         self.hook = hook.rstrip(":")
         self.place = place
+        self.lacks_path = lacks_path
 
 
 class CostTooHigh(UsageError):

@@ -1,6 +1,7 @@
 """Bodies of answers as JSON. Other formats are named, since only a class can read them."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -26,6 +27,11 @@ def lines_of(response: httpx.Response, key: str) -> list[Any]:
             except ValueError:
                 raise Unfit(f"JSON in each line, since the format is ndjson: line {number}", shown(line), key) from None
     return found
+
+
+def says_error(body: Any) -> bool:
+    """Return True for a JSON object that states an error, whatever the status of its answer: GraphQL, Slack."""
+    return isinstance(body, Mapping) and bool(body.get("error") or body.get("errors"))
 
 
 def _no_json(text: str, key: str) -> Unfit:

@@ -14,13 +14,14 @@ from import_pipeline.contracts.check import check_source
 from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.incremental import Incremental
 from import_pipeline.declarative.access import read_access
-from import_pipeline.declarative.bodies import json_of, lines_of
+from import_pipeline.declarative.bodies import json_of, lines_of, says_error
 from import_pipeline.declarative.contract_words import hook_words, in_words
 from import_pipeline.declarative.paging import read_pages
 from import_pipeline.declarative.reading import NAMELESS, read_declaration
 from import_pipeline.declarative.rows import DeclaredRow, id_of, mapped_class
-from import_pipeline.declarative.unfit import Unfit
-from import_pipeline.declarative.values import WHOLE, outline, value_at
+from import_pipeline.declarative.sightings import may_have
+from import_pipeline.declarative.unfit import PathMissing, Unfit
+from import_pipeline.declarative.values import WHOLE, near_path, outline, value_at
 from import_pipeline.declarative.words import Declaration, OptionWords
 from import_pipeline.declarative.words_check import check_words
 from import_pipeline.errors import ContractError
@@ -72,8 +73,7 @@ class Declared(ImportSource):
         found = value_at(body, path)
         self.model.sightings.of_page(body)
         if not isinstance(found, list):
-            place = "the top of the answer" if path == WHOLE else f"{path} in the answer"
-            raise Unfit(f"a list at {place}", outline(found if path == WHOLE else body), "items")
+            raise _no_list(body, path)
         return [each if isinstance(each, Mapping) else {self.declaration.id.path: each} for each in found]
 
     def stub(self, item: Mapping[str, Any], *keys: Any, **others: Any) -> Any:
@@ -119,6 +119,19 @@ class Declared(ImportSource):
         words = self.declaration.incremental
         found = None if words is None or words.deleted is None else value_at(item, words.deleted)
         return found.strip().lower() not in {"", "false", "no", "0"} if isinstance(found, str) else bool(found)
+
+
+def _no_list(body: Any, path: str) -> Unfit:
+    """Return the error of a page without a list at the path.
+
+    A null there may stand for anything, and an answer with an error may be another one later: neither proves that the
+    declared path is wrong.
+    """
+    found, place = value_at(body, path), "the top of the answer" if path == WHOLE else f"{path} in the answer"
+    is_proof = isinstance(body, Mapping) and (found is not None or not may_have(body, path)) and not says_error(body)
+    question = near_path(body, path, is_list=True) if is_proof else ""
+    error = PathMissing if is_proof else Unfit
+    return error(f"a list at {place}", outline(body if found is None else found), "items", question=question)
 
 
 def _as_text(item: Any, path: str | None) -> str | None:

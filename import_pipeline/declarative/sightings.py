@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from import_pipeline.contracts.paginators import Cursor, NextUrl
 from import_pipeline.declarative.paging import read_pages
-from import_pipeline.declarative.values import SLICE, WHOLE
+from import_pipeline.declarative.values import SLICE, WHOLE, near_path
 from import_pipeline.declarative.words import Declaration
 
 #: Paths that a note names; the others are counted.
@@ -42,16 +41,8 @@ class _Watched:
         return self.unmet if self.count else {}
 
     def near(self, path: str) -> str:
-        """Return the question for a name that the latest document has in place of the path's, if one is similar."""
-        body, names = self.latest, path.split(".")
-        for position, name in enumerate(names):
-            if not isinstance(body, Mapping):
-                return ""
-            if name not in body:
-                found = get_close_matches(name, [str(each) for each in body], 1)
-                return f" (did you mean {'.'.join([*names[:position], found[0]])}?)" if found else ""
-            body = body[name]
-        return ""
+        """Return the question for a path that the latest document has in place of this one, if one is similar."""
+        return near_path(self.latest, path)
 
 
 class Sightings:

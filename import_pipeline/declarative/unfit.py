@@ -18,6 +18,10 @@ class Unfit(ValueError):
         self.question = question
 
 
+class PathMissing(Unfit):
+    """A well-formed answer has no value of the right kind at the path that a key names."""
+
+
 def shown(value: object, most: int = 60) -> str:
     """Return a value as an error quotes it."""
     text = "nothing" if value is None else repr(value)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
 from typing import Any
 from uuid import UUID
@@ -93,6 +94,24 @@ def reader_of(type_: TypeEngine[Any]) -> Callable[[Any], Any]:
 def value_at(item: Any, path: str) -> Any:
     """Return the value at a path of names and positions, such as `lines.0.sku`; `.` is the whole item."""
     return item if path == WHOLE else found_at(item, path)
+
+
+def near_path(body: Any, path: str, *, is_list: bool = False) -> str:
+    """Return the question for a path that the document has in place of the given one, if one is similar.
+
+    `is_list`: else for the one field with a list, in the deepest object on the way.
+    """
+    names = [] if path == WHOLE else path.split(".")
+    for position, name in enumerate([*names, ""]):
+        if not isinstance(body, Mapping):
+            return ""
+        if name not in body:
+            lists = [str(key) for key, each in body.items() if is_list and isinstance(each, list)]
+            similar = get_close_matches(name, [str(key) for key in body], 1)
+            found = similar or (lists if len(lists) == 1 else [])
+            return f" (did you mean {'.'.join([*names[:position], found[0]])}?)" if found else ""
+        body = body[name]
+    return ""
 
 
 def outline(value: object) -> str:

@@ -16,6 +16,7 @@ class Basis:
     per_page: int
     base: str  #: the base address, secrets masked
     first: str  #: the fingerprint of the list's first request: its path, order, filters
+    items: str | None = None  #: the declared path of the items; None: no path, or not known
     versions: str = ""  #: the fingerprint of `version()`; a difference forgets stored versions only
 
     def difference(self, now: "Basis") -> str | None:

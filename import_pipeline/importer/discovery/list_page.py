@@ -122,14 +122,14 @@ class SourceList:
         """Return the total that the page reports, or None. Raises HookFailed."""
         return call_hook(self.source, "total", response, returns=TOTAL, response=response)
 
-    def problem(self, response: httpx.Response) -> str | None:
-        """Return why the response is no page of the list; None if it is one."""
+    def problem(self, response: httpx.Response) -> HookFailed | None:
+        """Return the error if the response is no page of the list; None if it is one."""
         try:
             self.items(response)
             if self.source.pages is None and self.is_numbered:  # else nothing calls it
                 call_hook(self.source, "has_next_page", response, returns=FLAG, response=response)
         except HookFailed as error:
-            return str(error)
+            return error
         return None
 
     def parse(self, response: httpx.Response, page: int) -> list[Discovered]:

@@ -25,10 +25,11 @@ from import_pipeline.importer.discovery.pagination import (
 from import_pipeline.importer.discovery.stored_request import load_request, print_of
 from import_pipeline.importer.discovery.stored_versions import fingerprint_of_version
 from import_pipeline.importer.runtime.context import ImportContext
-from import_pipeline.importer.runtime.progress import StoredItem
-from import_pipeline.importer.runtime.response_errors import describe_refused_body
+from import_pipeline.importer.runtime.progress import ProgressListener, StoredItem
+from import_pipeline.importer.runtime.response_errors import describe_refused_body, describe_wrong_path
 from import_pipeline.importer.runtime.sending import describe_request_error, send
 from import_pipeline.importer.user_code.answers import stated_action
+from import_pipeline.importer.user_code.declared_paths import path_of_items
 from import_pipeline.ratelimit import BodyRefused
 from import_pipeline.redaction import redact
 from import_pipeline.rules.lists.page_status import USABLE, PageVerdict
@@ -129,6 +130,7 @@ class ListReader:
             per_page=context.source.per_page,
             base=redact(str(context.api.client.base_url)),
             first=print_of(first, context.api.secrets, context.clock.now()),
+            items=path_of_items(context.source),
             versions=fingerprint_of_version(context.source),
         )
 
@@ -160,7 +162,9 @@ class ListReader:
             problem = self._list.problem(response)
             if problem is None:
                 return response
-            raise PageFailed(page, problem, _requested_wait(context, response))
+            if not before.page and (wrong := await describe_wrong_path(context, response, problem)) is not None:
+                raise ListFailed(f"list page {page}: {wrong}", str(problem))
+            raise PageFailed(page, str(problem), _requested_wait(context, response))
         if verdict in USABLE:
             return response
         if verdict is PageVerdict.AGAIN:
@@ -228,7 +232,7 @@ class ListReader:
             return check_pass(connection, self.opened, noted, new=new, found=len({item.external_id for item in live}))
 
         self.checkpoint = await self._writer.store(page, store)
-        await context.in_writer_thread(lambda: self._report(live))
+        await context.in_writer_thread(lambda: _report(context.listener, live))
         self._request = request if self.checkpoint.page else None
 
     def _keep_items(self, connection: Connection) -> None:
@@ -238,12 +242,12 @@ class ListReader:
         if self._list.key is None:  # there may be a million slices
             events.note(connection, context.row.id, context.clock.now(), LIST_UNCHANGED, UNCHANGED)
 
-    def _report(self, found: list[Discovered]) -> None:
-        unique = {item.external_id: item for item in found}
-        readable = [item for item in unique.values() if item.importable is not None]
-        listener = self._context.listener
-        listener.page_stored([item.external_id for item in readable])
-        listener.items_stored([StoredItem(external_id=item.external_id) for item in readable if item.whole])
+
+def _report(listener: ProgressListener, found: list[Discovered]) -> None:
+    unique = {item.external_id: item for item in found}
+    readable = [item for item in unique.values() if item.importable is not None]
+    listener.page_stored([item.external_id for item in readable])
+    listener.items_stored([StoredItem(external_id=item.external_id) for item in readable if item.whole])
 
 
 def _requested_wait(context: ImportContext, response: httpx.Response) -> timedelta | None:

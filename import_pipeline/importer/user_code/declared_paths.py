@@ -21,6 +21,11 @@ def _is_declared(source: ImportSource) -> "TypeGuard[Declared]":
     return module is not None and isinstance(source, module.Declared)
 
 
+def path_of_items(source: ImportSource) -> str | None:
+    """Return the declared path of the items in a list page; None for a written class."""
+    return source.declaration.items if _is_declared(source) else None
+
+
 def watch_paths(source: ImportSource) -> None:
     """Begin to watch the paths of a declared source, for one import."""
     if _is_declared(source):

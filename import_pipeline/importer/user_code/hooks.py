@@ -17,7 +17,7 @@ import httpx
 
 from import_pipeline.contracts import Connector
 from import_pipeline.contracts.hooks import label_of
-from import_pipeline.declarative.unfit import Unfit
+from import_pipeline.declarative.unfit import PathMissing, Unfit
 from import_pipeline.errors import HookFailed
 from import_pipeline.importer.excerpts import MOST_REPORTED, body_hints, excerpt, keys_there, register_response_secrets
 from import_pipeline.importer.user_code.awaitables import is_awaitable
@@ -111,7 +111,7 @@ def _guarded(
     passes: tuple[type[Exception], ...] = (),
     arguments: Sequence[Any] = (),
 ) -> T:
-    value, cause, label = None, None, label_of(owner, name)
+    value, cause, label, lacks_path = None, None, label_of(owner, name), False
     try:
         with RUNNING_HOOKS:
             value = call()
@@ -121,7 +121,7 @@ def _guarded(
     except Unfit as error:  # of a declared source
         register_response_secrets(response)
         source, _, key = label.partition(".")
-        label = f"{source}.{error.key or key}:"
+        label, lacks_path = f"{source}.{error.key or key}:", isinstance(error, PathMissing)
         problem, place = excerpt(visible(str(error)), MOST_REPORTED), getattr(owner, "declared_in", None)
     except BaseException as error:
         if isinstance(error, (KeyboardInterrupt, HookInterrupted, *passes)):
@@ -134,7 +134,7 @@ def _guarded(
         cause = error
     if response is not None:
         problem += body_hints(response)
-    raise HookFailed(label, problem, place) from cause
+    raise HookFailed(label, problem, place, lacks_path=lacks_path) from cause
 
 
 def describe_error(error: BaseException) -> str:

@@ -89,7 +89,8 @@ def test_rows_name_the_key_too():
 def test_the_file_of_a_declaration_is_named():
     source = RestSource(**LEAST | {"items": "data"})
     source.declared_in = "shop.yaml"
-    assert reason(source, "items", '{"orders": []}').endswith("got an object with orders (shop.yaml)")
+    said = reason(source, "items", '{"orders": []}')
+    assert said.endswith("got an object with orders (did you mean orders?) (shop.yaml)")
 
 
 def test_reasons_of_an_import_name_keys(tmp_path):
