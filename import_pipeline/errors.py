@@ -58,15 +58,17 @@ class ContractError(UsageError):
     """A user's class or declaration breaks its contract. Names source, method or key, and expectation.
 
     `file` is that of a declaration. A declaration without a name has no source, and one that is no mapping no key.
+    `problem` says what is wrong in place of the expectation: a key is unknown.
     """
 
-    def __init__(self, source: str, method: str, expected: str, got: str, *, file: str = "") -> None:
+    def __init__(self, source: str, method: str, expected: str, got: str, *, file: str = "", problem: str = "") -> None:
         place = ": ".join(filter(None, (file, ".".join(filter(None, (source, method))))))
-        super().__init__(f"{place}: expected {expected}, got {got}")
+        super().__init__(f"{place}: {problem or f'expected {expected}, got {got}'}")
         self.source = source
         self.method = method
         self.expected = expected
         self.got = got
+        self.problem = problem
 
 
 class HookFailed(UsageError):

@@ -14,7 +14,7 @@ import httpx
 from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.oauth2 import OAuth2
 from import_pipeline.declarative.choices import read_choice
-from import_pipeline.declarative.unfit import Unfit
+from import_pipeline.declarative.unfit import Unfit, UnknownKey
 from import_pipeline.redaction import HIDDEN
 from import_pipeline.settings import SourceSettings
 
@@ -155,6 +155,8 @@ def read_access(declared: object) -> Access:
     """Return the access that the words declare. Raises Unfit, without a value that may be a secret."""
     try:
         found = read_choice(declared, ACCESS, "{type: header, name: X-Api-Key, secret: API_KEY}")
+    except UnknownKey:
+        raise
     except Unfit as error:
         got = error.got if error.got == "nothing" else HIDDEN + error.question
         raise Unfit(error.expected, got, error.key) from None

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from import_pipeline.declarative.unfit import Unfit, nearest, shown
+from import_pipeline.declarative.unfit import Unfit, UnknownKey, nearest, resembled, shown, unknown_key
 
 T = TypeVar("T")
 
@@ -22,13 +22,16 @@ def read_choice(declared: object, kinds: Mapping[str, type[T]], example: str) ->
     if isinstance(declared, Mapping):
         words = dict(declared)
     kind = words.pop("type", None)
+    if kind is None and (typo := next((each for each in words if resembled(str(each), ["type"])), None)) is not None:
+        raise UnknownKey(str(typo), unknown_key(str(typo), ["type"], takes=f"it is one of {', '.join(kinds)}"))
     if not isinstance(kind, str) or kind not in kinds:
         got = shown(declared) if kind is None or isinstance(declared, str) else f"type {shown(kind)}"
         raise Unfit(f"one of {', '.join(kinds)}, as {example}", got, question=nearest(kind, kinds))
     taken = {field.name: field for field in dataclasses.fields(kinds[kind])}  # type: ignore[arg-type]
     for key, value in words.items():
         if key not in taken:
-            raise Unfit(_words_of(kind, list(taken), key), shown(value), str(key))
+            takes = f"{kind} takes {', '.join(taken) or 'none'}"
+            raise UnknownKey(str(key), unknown_key(str(key), ["type", *taken], takes=takes))
         if not _fits(taken[key].type, value):
             question = _nearest_option(taken[key].type, value)
             raise Unfit(_kind_of(taken[key].type), shown(value), key, question=question)
@@ -68,12 +71,6 @@ def _schema_of(kind: str, each: type[Any]) -> dict[str, Any]:
 
 def _required(kind: type[Any]) -> bool:
     return any(field.default is dataclasses.MISSING for field in dataclasses.fields(kind))
-
-
-def _words_of(kind: str, known: list[str], key: str) -> str:
-    if not known:
-        return f"no further key, since {kind} takes none"
-    return f"no such key; {kind} takes {', '.join(known)}{nearest(key, known)}"
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:

@@ -47,7 +47,7 @@ class Declared(ImportSource):
             self.model = mapped_class(declaration)
         except Unfit as error:
             label = NAMELESS if error.key == "name" else declaration.name
-            raise ContractError(label, error.key, error.expected, error.got) from None
+            raise ContractError(label, error.key, error.expected, error.got, problem=error.problem) from None
         self.hook_words = hook_words(declaration)
         self.base_url = declaration.base_url
         for name in AssetAttributes.__annotations__.keys() & Declaration.model_fields.keys() - {"name"}:

@@ -155,4 +155,4 @@ def _built(path: str, words: str) -> RestSource:
 def in_file(path: str, error: ContractError) -> ContractError:
     """Return the error of a declaration with its file."""
     source = "" if error.source == NAMELESS else error.source
-    return ContractError(source, error.method, error.expected, error.got, file=path)
+    return ContractError(source, error.method, error.expected, error.got, file=path, problem=error.problem)

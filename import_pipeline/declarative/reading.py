@@ -3,12 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from import_pipeline.declarative.unfit import Unfit, nearest, shown
+from import_pipeline.declarative.unfit import Unfit, nearest, resembled, shown, unknown_key
 from import_pipeline.declarative.word_types import Words
 from import_pipeline.declarative.words import Declaration, OptionWords
 from import_pipeline.errors import ContractError
@@ -104,10 +103,10 @@ def _sentence(label: str, found: Sequence[Any]) -> ContractError:
     path = [*places[:own], *(part for part in places[own:] if not _MEMBER.fullmatch(part))]
     if first["type"] == "extra_forbidden":
         return _unknown_key(label, path, str(first["loc"][-1]))
-    cause = first.get("ctx", {}).get("error")
+    cause, problem = first.get("ctx", {}).get("error"), ""
     if isinstance(cause, Unfit):
         path += [cause.key] if cause.key else []
-        expected, got = cause.expected, cause.got
+        expected, got, problem = cause.expected, cause.got, cause.problem
     else:
         expected = _expected(first, path)
         got = "nothing" if first["type"] == "missing" else shown(first["input"])
@@ -116,7 +115,7 @@ def _sentence(label: str, found: Sequence[Any]) -> ContractError:
             got += near or _OTHER_FORMAT * (path == ["format"])
     if got != "nothing" and HIDDEN not in got and any(is_sensitive_name(part) for part in path):
         got = HIDDEN
-    return ContractError(label, ".".join(path), expected, got)
+    return ContractError(label, ".".join(path), expected, got, problem=problem)
 
 
 def _expected(error: Any, path: Sequence[str]) -> str:
@@ -145,18 +144,16 @@ def _group_form(model: type[BaseModel]) -> str:
 
 
 def _unknown_key(label: str, path: Sequence[str], key: str) -> ContractError:
-    model = _model_at(path)
-    left_out = OptionWords.model_fields if model is Declaration else {}
-    known = [each for each in model.model_fields if each not in left_out]
-    near = get_close_matches(key, model.model_fields, 2)
-    if key in _INSTEAD and model is Declaration:
-        expected = f"`{_INSTEAD[key]}` instead"
-    elif near:
-        expected = f"a key such as {' or '.join(near)}"
+    model, is_whole = _model_at(path), _model_at(path) is Declaration
+    known = [each for each in model.model_fields if not is_whole or each not in OptionWords.model_fields]
+    if is_whole and key in _INSTEAD:
+        problem = f"unknown key {key}; use `{_INSTEAD[key]}` instead"
+    elif resembled(key, model.model_fields) is not None:
+        problem = unknown_key(key, model.model_fields)
     else:
-        options = " or an option such as limits, slots or concurrency" if model is Declaration else ""
-        expected = f"one of the keys {', '.join(known)}{options}"
-    return ContractError(label, ".".join([*path, key]), expected, "an unknown one")
+        options = ", and options such as limits, slots or concurrency" if is_whole else ""
+        problem = unknown_key(key, known) + options
+    return ContractError(label, ".".join([*path, key]), "another key", "an unknown one", problem=problem)
 
 
 def _model_at(path: Sequence[str]) -> type[BaseModel]:

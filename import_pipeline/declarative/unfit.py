@@ -16,6 +16,15 @@ class Unfit(ValueError):
         self.got = got + question
         self.key = key
         self.question = question
+        self.problem = ""  #: what is wrong, if that is no value
+
+
+class UnknownKey(Unfit):
+    """A key that its group of words does not have. `key` ends with it."""
+
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__("another key", "an unknown one", key)
+        self.problem = problem
 
 
 class PathMissing(Unfit):
@@ -30,6 +39,25 @@ def shown(value: object, most: int = 60) -> str:
 
 def nearest(word: object, known: Iterable[str]) -> str:
     """Return the question for a word that resembles a known one; an empty text if it resembles none."""
-    by_small_letters = {each.lower(): each for each in known}
-    found = get_close_matches(str(word).lower(), by_small_letters, 1)
-    return f" (did you mean {by_small_letters[found[0]]}?)" if found else ""
+    found = resembled(str(word), known)
+    return f" (did you mean {found}?)" if found else ""
+
+
+def resembled(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that a misspelt one resembles most; first of all one of the same letters."""
+    by_small_letters, small = {each.lower(): each for each in known}, word.lower()
+    swapped = [each for each in by_small_letters if sorted(each) == sorted(small)]
+    found = swapped or get_close_matches(small, by_small_letters, 1)
+    return by_small_letters[found[0]] if found else None
+
+
+def unknown_key(key: str, known: Iterable[str], *, takes: str = "") -> str:
+    """Return the problem of an unknown key: the known one that it resembles, and what `takes` says about all.
+
+    Without `takes` and a resembled one, the known keys follow.
+    """
+    names = list(known)
+    near = resembled(key, names)
+    question = "" if near is None else f" did you mean {near}?"
+    listed = f" {takes}" if takes else "" if near is not None else f" the known keys are {', '.join(names)}"
+    return f"unknown key {key};{question}{listed}"

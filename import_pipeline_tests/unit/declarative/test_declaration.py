@@ -176,9 +176,9 @@ def test_list_and_detail_have_costs_of_their_own():
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"lst": "/x"}, "orders.lst: expected a key such as list, got an unknown one"),
+        ({"lst": "/x"}, "orders.lst: unknown key lst; did you mean list?"),
         ({"list": None}, "orders.list: expected a path, or a mapping with path, method, params, headers, body,"),
-        ({"list": {"paht": "/x"}}, "orders.list.paht: expected a key such as path, got an unknown one"),
+        ({"list": {"paht": "/x"}}, "orders.list.paht: unknown key paht; did you mean path?"),
         ({"list": {"path": "/x", "method": "PATCH"}}, "orders.list.method: expected one of 'GET', 'POST', 'PUT' or"),
         (
             {"list": {"params": {}}},
@@ -186,7 +186,10 @@ def test_list_and_detail_have_costs_of_their_own():
         ),
         ({"pages": "pages"}, "orders.pages: expected one of page_number, offset, cursor, next_url, link_header,"),
         ({"pages": {"type": "cursor"}}, "orders.pages.next: expected a text, which cursor needs, got nothing"),
-        ({"pages": {"type": "cursor", "nxt": "a"}}, "orders.pages.nxt: expected no such key; cursor takes next, param"),
+        (
+            {"pages": {"type": "cursor", "nxt": "a"}},
+            "orders.pages.nxt: unknown key nxt; did you mean next? cursor takes next",
+        ),
         ({"pages": {"type": "page_number", "start": "0"}}, "orders.pages.start: expected a whole number, got '0'"),
         ({"pages": {"type": "offset", "where": "body"}}, "orders.pages.where: expected query or json, got 'body'"),
         (

@@ -70,7 +70,7 @@ def test_the_errors_are_said_as_the_document_has_them(words, key):
     ("words", "sentence"),
     [
         ({"format": "xml"}, "got 'xml': other formats need a source that is written as a class"),
-        ({"where": {"active": True}}, "orders.where: expected `list.params` or `answers` instead, got an unknown one"),
+        ({"where": {"active": True}}, "orders.where: unknown key where; use `list.params` or `answers` instead"),
     ],
 )
 def test_what_needs_a_class_is_said(words, sentence):

@@ -68,7 +68,8 @@ def test_a_variable_that_is_absent_is_named(tmp_path):
     ids=str,
 )
 def test_a_secret_in_the_words_is_refused_and_not_shown(auth):
-    with pytest.raises(ContractError, match=r"orders\.auth.*: expected .*, got a value that is not shown$") as caught:
+    refused = r"expected .*, got a value that is not shown|unknown key value; header takes name, secret, scheme"
+    with pytest.raises(ContractError, match=rf"orders\.auth.*: ({refused})$") as caught:
         RestSource(**LEAST, auth=auth)
     assert "planted" not in str(caught.value).partition("expected")[2]
 

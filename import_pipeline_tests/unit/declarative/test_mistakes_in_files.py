@@ -44,11 +44,23 @@ def load(tmp_path, monkeypatch, text):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"vresion": "a"}, "orders.vresion: expected a key such as version or revision, got an unknown one"),
-        ({"zzz": "a"}, "orders.zzz: expected one of the keys name, base_url, list, items, format, pages, id,"),
-        ({"list_request": "/x"}, "orders.list_request: expected `list` instead, got an unknown one"),
-        ({"token": "planted"}, "orders.token: expected `auth` instead, got an unknown one"),
-        ({"columns": "{total: {path: a, typ: text}}"}, "orders.columns.total.typ: expected a key such as type, got an"),
+        ({"vresion": "a"}, "orders.vresion: unknown key vresion; did you mean version?"),
+        ({"verison": "a"}, "s.yaml: orders.verison: unknown key verison; did you mean version?"),
+        ({"zzz": "a"}, "orders.zzz: unknown key zzz; the known keys are name, base_url, list, items, format, pages,"),
+        ({"zzz": "a"}, "asset_key_prefix, tags, and options such as limits, slots or concurrency"),
+        ({"concurency": 1}, "orders.concurency: unknown key concurency; did you mean concurrency?"),
+        (
+            {"answers": "[{statsu: 4, action: fail}]"},
+            "answers.0.statsu: unknown key statsu; did you mean status?",
+        ),
+        ({"list": "{path: /o, q: 1}"}, "orders.list.q: unknown key q; the known keys are path, method, params,"),
+        ({"pages": "{type: page_number, sise: a}"}, "sise; did you mean size? page_number takes param, size, start,"),
+        ({"pages": "{type: one_page, size: a}"}, "orders.pages.size: unknown key size; one_page takes none"),
+        ({"pages": "{tpye: cursor, next: a}"}, "orders.pages.tpye: unknown key tpye; did you mean type? it is one of"),
+        ({"auth": "{type: query, nmae: a, secret: B}"}, "orders.auth.nmae: unknown key nmae; did you mean name?"),
+        ({"list_request": "/x"}, "orders.list_request: unknown key list_request; use `list` instead"),
+        ({"token": "planted"}, "orders.token: unknown key token; use `auth` instead"),
+        ({"columns": "{total: {path: a, typ: text}}"}, "orders.columns.total.typ: unknown key typ; did you mean type?"),
         ({"columns": "{a: {path: a, type: nmeric}}"}, "'nmeric' (did you mean numeric?)"),
         (
             {"columns": "{a: }"},
@@ -116,7 +128,7 @@ def load(tmp_path, monkeypatch, text):
         ),
         (
             {"list": "/o/{slice.start}", "slices": "{start: x, evry: month}"},
-            "orders.slices.evry: expected a key such as",
+            "orders.slices.evry: unknown key evry; did you mean every?",
         ),
         (
             {"list": "/o/{slice.begin}", "slices": "{start: 2024-01-01, every: day}"},
@@ -178,7 +190,7 @@ def test_a_wrong_value_names_file_and_key(tmp_path, monkeypatch, changes, senten
     assert said.startswith(f"{tmp_path / 's.yaml'}: ") or changes.get("parent")  # a parent may be in another file
     assert sentence in said
     assert "planted" not in said
-    assert not [word for word in FOREIGN if word in said.replace("list_request: expected", "")]
+    assert not [word for word in FOREIGN if word in said.replace("list_request: unknown key list_request;", "")]
 
 
 @pytest.mark.parametrize(

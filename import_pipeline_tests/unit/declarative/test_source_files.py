@@ -70,7 +70,7 @@ def test_a_file_that_did_not_change_keeps_its_row_class(folder):
         (
             ORDERS.replace("list:", "lits:"),
             ContractError,
-            r"orders\.yaml: orders\.lits: expected a key such as limits or list, got",
+            r"orders\.yaml: orders\.lits: unknown key lits; did you mean list\?$",
         ),
         (
             "- a",
