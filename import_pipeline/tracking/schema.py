@@ -16,6 +16,7 @@ from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.database.dialect import schema_lock
 from import_pipeline.tracking.database.driver_errors import first_line
 from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.database.retrying import Patience
 from import_pipeline.tracking.lists import bookmarks as _bookmarks  # noqa: F401 - declares its table
 from import_pipeline.tracking.lists import revisions as _revisions  # noqa: F401 - declares its table
 from import_pipeline.tracking.lists import slice_table as _slice_table  # noqa: F401 - declares its table
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 VERSION_TABLE = "import_pipeline_version"
 #: The newest migration. Known here so that Alembic (half a second) is imported only if a migration is pending.
 HEAD = "0012"
+
+#: A transaction that creates tables is repeated: the database ends one whose process was starved for ten seconds.
+CREATION_PATIENCE = Patience(seconds=30)
 
 #: Before the first migration.
 BASE = "base"
@@ -66,7 +70,8 @@ def _create(database: Database) -> str:
 
     The migrations would create the same ones, in twenty times the time.
     """
-    with refusals(database, "the tracking tables"), database.write() as connection:
+
+    def create(connection: Connection) -> str:
         schema_lock(connection)
         if (found := current(connection)) is None:
             _check_names(connection, database)
@@ -74,6 +79,9 @@ def _create(database: Database) -> str:
             _versions.create(connection, checkfirst=True)  # it stays after a downgrade to nothing
             connection.execute(_versions.insert().values(version_num=HEAD))
         return found or HEAD
+
+    with refusals(database, "the tracking tables"):
+        return database.transact(create, CREATION_PATIENCE)
 
 
 def migrate(database: Database) -> None:

@@ -8,7 +8,7 @@ from import_pipeline.contracts.importable import has_tenants
 from import_pipeline.errors import SchemaError
 from import_pipeline.tracking.database.dialect import schema_lock
 from import_pipeline.tracking.database.engine import Database
-from import_pipeline.tracking.schema import VERSION_TABLE, refusals
+from import_pipeline.tracking.schema import CREATION_PATIENCE, VERSION_TABLE, refusals
 from import_pipeline.tracking.tables import tracking_metadata
 from import_pipeline.tracking.user_rows.model_columns import table_of
 from import_pipeline.tracking.user_rows.model_tables import needed_tables, own_tables
@@ -22,12 +22,16 @@ def ensure_table(database: Database, model: type[Any], *, is_rehearsal: bool = F
     if check_table(database, model, is_rehearsal=is_rehearsal):
         return
     table, related = table_of(model), own_tables([model])[1:]
-    with refusals(database, f"{model.__name__}: the table {table.fullname}"), database.write() as connection:
+
+    def create(connection: Connection) -> None:
         schema_lock(connection)
         for each in (table, *related):
             table.metadata.create_all(connection, tables=list(needed_tables(each)))
         # Checked again: another process may have created it, and the class may lack the unique constraint.
         _check_fit(inspect(connection), model)
+
+    with refusals(database, f"{model.__name__}: the table {table.fullname}"):
+        database.transact(create, CREATION_PATIENCE)
 
 
 def check_table(database: Database, model: type[Any], *, is_rehearsal: bool = False) -> bool:

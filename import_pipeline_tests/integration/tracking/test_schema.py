@@ -1,8 +1,10 @@
 """The tables and their migrations, which make what tables.py says and run by themselves, once, beside Dagster's own."""
 
 import logging
+import re
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import event, inspect, text
 
 from import_pipeline.errors import SchemaError
 from import_pipeline.rules.status import ImportKind, Trigger
@@ -19,7 +21,9 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.imports import NewImport
 from import_pipeline.tracking.schema import HEAD, VERSION_TABLE, current, downgrade, migrate, revisions, upgrade
 from import_pipeline.tracking.tables import import_shards, tracking_metadata
+from import_pipeline.tracking.user_rows.user_tables import ensure_table
 from import_pipeline_tests.support.parallel import run_in_parallel
+from import_pipeline_tests.support.parcels import Parcel
 
 OURS = {*tracking_metadata.tables, VERSION_TABLE}
 
@@ -233,6 +237,26 @@ def _upgraded(url):
 
 def test_ten_processes_may_upgrade_at_once(database_url):
     assert run_in_parallel(10, _upgraded, database_url) == [HEAD] * 10
+
+
+def test_tables_are_created_although_the_server_ends_the_session_once(postgres_url):
+    """It does so if the process is starved for ten seconds within the transaction."""
+    database = Database(postgres_url)
+    ended = {}
+
+    def end_once(connection, cursor, statement, *_):
+        [created] = re.findall(r"CREATE TABLE (imports|parcels) ", statement) or [None]
+        if created and created not in ended:
+            ended[created] = cursor.connection.info.backend_pid
+            with closing(Database(postgres_url)) as operator, operator.write() as other:
+                other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": ended[created]})
+
+    event.listen(database.engine, "before_cursor_execute", end_once)
+    with closing(database):
+        upgrade(database)
+        ensure_table(database, Parcel)
+        assert set(ended) == {"imports", "parcels"}
+        assert tables(database) >= {*OURS, "parcels"}
 
 
 def test_a_newer_database_is_refused_and_left_alone(database):
