@@ -12,7 +12,7 @@ from import_pipeline.importer.control.plan import Plan
 from import_pipeline.importer.monitoring.view import ImportView
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.rules.status import NO_WORKER, SCHEDULE_OFF, WITH_FAILURES
-from import_pipeline.wording import duration, plural, visible
+from import_pipeline.wording import duration, plural, sentence, visible
 
 COLORS = {
     "completed": "green",
@@ -120,9 +120,12 @@ def print_plan(console: Console, planned: Plan) -> None:
     if planned.owed_count:
         say(console, f"It fetches {plural(planned.owed_count, 'item')} again that failed before.")
     unknown = f"The list of {planned.source} does not state its number of items"
+    if (planned.slices_count or 0) > 1:
+        unknown = f"A plan reads the first page of one slice, not the {planned.slices_count} lists"
     if planned.requests_count is None or planned.ideal_seconds is None:
         earlier = "no import has read it to the end" if planned.since is None else "no incremental import has completed"
         say(console, f"{unknown}, and {earlier} yet, so its cost is unknown.")
+        say(console, sentence(planned.total_advice or f"run it once: `import-pipeline run {planned.source}`"))
         return
     if planned.estimated_from is not None:
         say(console, f"{unknown}. Import {planned.estimated_from} found:")

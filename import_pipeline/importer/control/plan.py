@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,6 +18,7 @@ from import_pipeline.importer.runtime.api_client import cost_of, open_api
 from import_pipeline.importer.runtime.sending import describe_connection_error, unreachable
 from import_pipeline.importer.slices.first_slice import count_slices, first_list
 from import_pipeline.importer.tokens.server import TokenUnavailable
+from import_pipeline.importer.user_code.declared_paths import defines
 from import_pipeline.ratelimit.endpoints import parse_limits
 from import_pipeline.rules.endpoints import endpoint_of
 from import_pipeline.rules.forecast import minimum_by_endpoint
@@ -51,7 +51,8 @@ class Plan:
     requests_count: int | None
     ideal_seconds: float | None  #: the least seconds that the limits allow, from empty windows
     estimated_from: int | None = None  #: the import that gave the number of items; None: the list itself
-    details_may_be_fewer: bool = False  #: True if the source can recognize unchanged items
+    details_may_be_fewer: bool = False  #: True if the source can recognize unchanged items: some have a version
+    total_advice: str | None = None  #: what would make the number of items known, if it is not
     slices_count: int | None = None  #: lists to read; None: the source has one
     kind: str = ImportKind.FULL.value  #: full or incremental
     since: str | None = None  #: the position that an incremental import reads from
@@ -87,8 +88,8 @@ def plan_import(installation: Installation, source: ImportSource, *, full: bool 
     if total is None:
         estimated_from, total = _latest_of_kind(installation, source)
     if total is None:
-        return _unknown(source, slices, kind)
-    return _plan_for(of_list, on_page, total, estimated_from, slices, kind)
+        return _unknown(source, slices, kind, _total_advice(source, slices))
+    return _plan_for(of_list, response, total, estimated_from, slices, kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +117,21 @@ def _total(of_list: SourceList, response: httpx.Response, count: int) -> int | N
         found = of_list.parse(response, 1)
         new = [item for item in found if item.position is None or not item.position < since]
         return len(new) if len(new) < count or is_whole else None
-    total = of_list.total(response) if of_list.key is None else None
+    total = of_list.total(response)
     return count if total is None and is_whole else total
 
 
-def _unknown(source: ImportSource, slices: int | None, kind: _Kind) -> Plan:
+def _total_advice(source: ImportSource, slices: int | None) -> str | None:
+    """Return what a person may do about an unknown number of items; None if only an import can find it."""
+    if slices not in {None, 1} or (source.since is not None and source.order == "newest_first"):
+        return None
+    key = source.hook_words.get("total")
+    if defines(source, "total"):
+        return f"check {key or '`total`'}, which finds no number on the first page"
+    return f"if its pages state it, {'define `total`' if key is None else 'declare its path with the key `total`'}"
+
+
+def _unknown(source: ImportSource, slices: int | None, kind: _Kind, advice: str | None = None) -> Plan:
     """Return the plan of an import whose number of items is unknown; nothing is to do without slices."""
     number = 0 if slices == 0 and not kind.owed_count else None
     return Plan(
@@ -133,6 +144,7 @@ def _unknown(source: ImportSource, slices: int | None, kind: _Kind) -> Plan:
         requests_count=number,
         ideal_seconds=number,
         slices_count=slices,
+        total_advice=advice,
     )
 
 
@@ -162,17 +174,17 @@ def _is_whole(of_list: SourceList, response: httpx.Response) -> bool:
 
 def _plan_for(
     of_list: SourceList,
-    on_page: Sequence[Mapping[str, Any]],
+    response: httpx.Response,
     total: int,
     estimated_from: int | None,
     slices: int | None,
     kind: _Kind,
 ) -> Plan:
-    """Return the plan for `total` items, of which `on_page` are those of the first page.
+    """Return the plan for `total` items, of which `response` has those of the first page.
 
     Each slice has a page that is not full; the others hold as many items as are requested.
     """
-    source = of_list.source
+    source, on_page = of_list.source, of_list.items(response)
     pages = max(1, -(-total // max(1, len(on_page)))) if slices is None else slices + total // source.per_page
     detail = of_list.detail_request(on_page) if on_page else None
     whole = bool(on_page) and detail is None
@@ -190,9 +202,16 @@ def _plan_for(
         requests_count=pages + details,
         ideal_seconds=round(minimum_by_endpoint(units, parse_limits(source.limits_text)), 3),
         estimated_from=estimated_from,
-        details_may_be_fewer=not whole and type(source).version is not ImportSource.version,
+        details_may_be_fewer=not whole and _has_versions(of_list, response),
         slices_count=slices,
     )
+
+
+def _has_versions(of_list: SourceList, response: httpx.Response) -> bool:
+    """Return True if an item of the first page has a version, without which no item counts as unchanged."""
+    if not defines(of_list.source, "version"):
+        return False
+    return any(item.version is not None for item in of_list.parse(response, 1))
 
 
 def _endpoint(source: ImportSource, request: httpx.Request | None) -> str:

@@ -26,6 +26,13 @@ def path_of_items(source: ImportSource) -> str | None:
     return source.declaration.items if _is_declared(source) else None
 
 
+def defines(source: ImportSource, hook: str) -> bool:
+    """Return True if the class of the source has the hook as its own; of a declared one, if it has the key."""
+    if _is_declared(source):
+        return getattr(source.declaration, hook) is not None
+    return getattr(type(source), hook) is not getattr(ImportSource, hook)
+
+
 def watch_paths(source: ImportSource) -> None:
     """Begin to watch the paths of a declared source, for one import."""
     if _is_declared(source):

@@ -4,6 +4,8 @@ import pytest
 
 from import_pipeline import Column, PageNumber, RestSource, run_import
 from import_pipeline.cli.doctor_source import source as check_source
+from import_pipeline.importer.control.plan import plan_import
+from import_pipeline.importer.installation import open_installation
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.user_code.declared_paths import unmet_by_all, unmet_paths, watch_paths
 from import_pipeline.tracking import events
@@ -86,3 +88,25 @@ def test_right_paths_say_nothing(url, home):
     configured = settings(home, url)
     assert imported(configured, source)[1] == []
     assert checked(configured, source).notes == ()
+
+
+def plan(home, url, **words):
+    configured = settings(home, url)
+    with open_installation(configured, configure([declared(url, **words)], configured)) as installation:
+        return plan_import(installation, installation.source("things"))
+
+
+@pytest.mark.parametrize(("version", "is_promised"), [("updated_at", True), ("updatedat", False), (None, False)])
+def test_a_plan_promises_unchanged_details_only_if_an_item_has_a_version(url, home, version, is_promised):
+    words = {"total": "total", "detail": "/api/items/{id}", "per_page": 10, "version": version}
+    assert plan(home, url, **words).details_may_be_fewer is is_promised
+
+
+def test_a_plan_names_the_key_that_states_the_number_of_items(url, home):
+    pages = PageNumber(size="perPage")
+    assert plan(home, url, per_page=10, pages=pages).total_advice == (
+        "if its pages state it, declare its path with the key `total`"
+    )
+    assert plan(home, url, per_page=10, pages=pages, total="totl").total_advice == (
+        "check things.total, which finds no number on the first page"
+    )

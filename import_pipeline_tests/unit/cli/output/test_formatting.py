@@ -150,9 +150,12 @@ PLAN = {"source": "items", "limits": "", "list_requests": None, "detail_requests
 def test_a_plan_says_what_is_unknown_and_its_origin():
     unknown = Plan(**PLAN, items_count=None, requests_count=None)
     says_nothing = "The list of items does not state its number of items"
-    assert printed(print_plan, unknown) == (
-        f"{says_nothing}, and no import has read it to the end yet, so its cost is unknown."
-    )
+    not_read = "and no import has read it to the end yet, so its cost is unknown."
+    assert printed(print_plan, unknown) == f"{says_nothing}, {not_read} Run it once: `import-pipeline run items`."
+    advised = replace(unknown, total_advice="if its pages state it, define `total`")
+    assert printed(print_plan, advised) == f"{says_nothing}, {not_read} If its pages state it, define `total`."
+    sliced = printed(print_plan, replace(unknown, slices_count=3))
+    assert f"A plan reads the first page of one slice, not the 3 lists, {not_read}" in sliced
     known = {"list_requests": 3, "detail_requests": 25, "ideal_seconds": 2.0, "limits": "10/1 second"}
     taken = Plan(**PLAN | known, items_count=25, requests_count=28, estimated_from=4, details_may_be_fewer=True)
     assert printed(print_plan, taken) == (
