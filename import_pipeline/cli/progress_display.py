@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from import_pipeline.cli.output.formatting import left_out, open_console, say
+from import_pipeline.cli.output.formatting import done, left_out, open_console, say
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import UsageReader
@@ -61,7 +61,7 @@ class ProgressLines(Progress):
             description=escape(description.plain),
             total=view.row.items_count,
             completed=view.done,
-            count=f"{view.done}/{'?' if view.row.items_count is None else view.row.items_count}",
+            count=", ".join(done(view.figures)),
             percent="" if view.percent is None else f"{int(view.percent)}%",
             elapsed=duration(view.figures.duration_seconds),
         )
@@ -136,8 +136,11 @@ class LiveDisplay:
 def line(view: ImportView, forecast: Forecast | None, installation: Installation) -> str:
     """Return the progress as one line, for an output without a bar."""
     total = "?" if view.row.items_count is None else view.row.items_count
+    others = left_out(view.figures)
+    others += [f"{view.figures.items_failed_count} failed"] if view.figures.items_failed_count else []
+    without = f", {', '.join(others)}," if others else ""
     parts = [
-        f"{view.done} of {total} items done after {duration(view.figures.duration_seconds)}",
+        f"{view.done} of {total} items done{without} after {duration(view.figures.duration_seconds)}",
         remark(view, forecast, installation),
     ]
     return f"{view.row.source} {view.row.status.value}: {', '.join(filter(None, parts))}"
@@ -158,18 +161,15 @@ def _waits(forecast: Forecast, now: datetime) -> list[str]:
 
 
 def remark(view: ImportView, forecast: Forecast | None, installation: Installation) -> str:
-    """Return rate, time left, failures and pauses in a few words."""
+    """Return rate, time left and pauses in a few words."""
     parts = ["no worker"] if view.has_no_worker else []
     parts += _waits(forecast, installation.clock.now()) if forecast is not None else []
     if view.figures.duration_seconds > 1:
         parts.append(f"{view.items_per_second or 0:.1f} items/s")
     if forecast is not None and forecast.eta_seconds is not None and view.done:
         parts.append(f"{duration(forecast.eta_seconds)} left")
-    parts += left_out(view.figures)
     if view.figures.slices_count is not None and view.is_running:
         parts.append(f"{view.figures.slices_completed_count}/{view.figures.slices_count} slices")
-    if view.figures.items_failed_count:
-        parts.append(f"{view.figures.items_failed_count} failed")
     if view.figures.rate_limit_hits_count:
         parts.append(f"{view.figures.rate_limit_hits_count} x 429")
     if view.paused_until is not None:

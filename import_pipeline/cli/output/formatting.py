@@ -86,6 +86,13 @@ def left_out(summary: ImportSummary) -> list[str]:
     return [f"{count} {word}" for count, word in counts if count]
 
 
+def done(summary: ImportSummary) -> list[str]:
+    """Return the number of items that need no further try, and those among them that were not imported."""
+    total = "?" if summary.items_count is None else summary.items_count
+    failed = [f"[red]{summary.items_failed_count} failed[/red]"] if summary.items_failed_count else []
+    return [f"{summary.items_done}/{total}", *left_out(summary), *failed]
+
+
 def slices(summary: ImportSummary) -> str:
     """Return `39 of 40 read, 1 failed`."""
     read = f"{summary.slices_completed_count} of {summary.slices_count} read"

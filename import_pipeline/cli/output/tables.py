@@ -11,10 +11,10 @@ from rich.text import Text
 from import_pipeline.cli.output.formatting import (
     changes,
     distance,
+    done,
     escape,
     items,
     kind,
-    left_out,
     moment,
     open_console,
     say,
@@ -74,14 +74,14 @@ def print_columns(console: Console, columns: Sequence[Column], rows: Sequence[Se
 LIST_COLUMNS = (
     Column(name="id", worth=10, is_number=True),
     Column(name="source", worth=8),
-    Column(name="kind", worth=2),
+    Column(name="kind", worth=3),
     Column(name="status", worth=9),
-    Column(name="started or due", worth=5),
+    Column(name="started or due", worth=6),
     Column(name="done", worth=7, is_number=True),
     Column(name="unchanged", worth=1, is_number=True),
-    Column(name="failed", worth=6, is_number=True),
-    Column(name="time", worth=4, is_number=True),
-    Column(name="429s", worth=3, is_number=True),
+    Column(name="failed", worth=2, is_number=True),
+    Column(name="time", worth=5, is_number=True),
+    Column(name="429s", worth=4, is_number=True),
     Column(name="x least", worth=0, is_number=True),
 )
 
@@ -196,10 +196,9 @@ def _cells(view: ImportView) -> list[str]:
 
 def _figures(summary: ImportSummary) -> list[str]:
     """Return the cells of a started import."""
-    total = "?" if summary.items_count is None else summary.items_count
     ratio = "-" if summary.ideal_ratio is None else f"{summary.ideal_ratio:.3f}"
     return [
-        ", ".join([f"{summary.items_done}/{total}", *left_out(summary)]),
+        ", ".join(done(summary)),
         str(summary.items_unchanged_count),
         f"[red]{summary.items_failed_count}[/red]" if summary.items_failed_count else "0",
         duration(summary.duration_seconds),

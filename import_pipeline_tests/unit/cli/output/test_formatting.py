@@ -114,9 +114,9 @@ def test_list_summary_and_line_show_the_same_number_of_done_items():
     row = an_import(started_at=NOON, ended_at=NOON, status=ImportStatus.COMPLETED, **DONE)
     text = printed(print_list, [view_of(row, "", NOON)], ["items"])
     assert "started or due done unchanged failed time" in text
-    assert " 399/400 396 2 0.0 s " in text
+    assert " 399/400, 2 failed 396 2 0.0 s " in text
     assert "items 1 of 400 imported, 396 unchanged, 2 failed" in printed(print_summary, summarize(row, "", NOON), [])
-    assert line(view_of(row, "", NOON), None, None) == "items completed: 399 of 400 items done after 0.0 s, 2 failed"
+    assert line(view_of(row, "", NOON), None, None) == "items completed: 399 of 400 items done, 2 failed, after 0.0 s"
 
 
 def test_a_limited_import_is_distinguished_from_a_full_one_in_text_and_json():
