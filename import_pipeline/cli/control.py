@@ -79,7 +79,11 @@ def request(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Request an extra import of SOURCE. The sensor starts it within seconds; the schedule stays unchanged."""
+    """Request an extra import of SOURCE; the schedule stays unchanged.
+
+    It starts within seconds while `import-pipeline up` or another Dagster daemon runs; otherwise run
+    `import-pipeline start-scheduled SOURCE`.
+    """
     with open_installation() as installation:
         found = installation.source(source)
         if fresh and not yes:
@@ -104,7 +108,11 @@ def request(
 @reason
 @as_json
 def reschedule(source: str, slot: str | None, reason: str | None, as_json: bool) -> None:
-    """Start the next scheduled import of SOURCE now. It uses up its slot; later slots stay."""
+    """Start the next scheduled import of SOURCE now. It uses up its slot; later slots stay.
+
+    It starts within seconds while `import-pipeline up` or another Dagster daemon runs; otherwise run
+    `import-pipeline start-scheduled SOURCE`.
+    """
     with open_installation() as installation:
         found = installation.source(source)
         meant = parse_slot(slot)
@@ -217,7 +225,8 @@ def cancel(import_id: int, reason: str | None, yes: bool, as_json: bool) -> None
 def retry(import_id: int, reason: str | None, as_json: bool) -> None:
     """Import what the import with this ID left: failed and unfinished items, and slices that were not read whole.
 
-    The sensor starts it within seconds.
+    It starts within seconds while `import-pipeline up` or another Dagster daemon runs; otherwise run
+    `import-pipeline start-scheduled SOURCE`.
     """
     with open_installation() as installation:
         retried = retries.retry(installation, import_id, by=user_name(), reason=reason)
