@@ -32,9 +32,20 @@ def new_source(name: str, is_declared: bool, as_json: bool) -> None:
         print_json({"written": [str(path) for path in written]})
         return
     click.echo(f"Wrote {' and '.join(path.name for path in written)}. Adapt them to your API, then run:")
-    click.echo(f"  pytest {written[1].name}")
+    click.echo(f"  pytest {written[1].name}{pytest_hint(Path(__file__).parents[2])}")
     click.echo(f"  export IMPORT_PIPELINE_SOURCES={written[0].name if is_declared else f'{name}:SOURCES'}")
     click.echo(f"  import-pipeline doctor && import-pipeline run {name}")
+
+
+def pytest_hint(root: Path, *, is_installed: bool | None = None) -> str:
+    """Return how to install pytest, as the end of a command's line; an empty text if it is installed.
+
+    `root`: the folder that holds this package; that of a clone has a Makefile.
+    """
+    if importlib.util.find_spec("pytest") is not None if is_installed is None else is_installed:
+        return ""
+    is_clone = (root / "Makefile").is_file() and (root / "pyproject.toml").is_file()
+    return f"  # install pytest first: {f'make -C {root} install' if is_clone else 'pip install pytest'}"
 
 
 def write_source(name: str, folder: Path, *, is_declared: bool = False) -> tuple[Path, Path]:

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from import_pipeline.cli.new_source import write_source
+from import_pipeline.cli.new_source import pytest_hint, write_source
 from import_pipeline.errors import UsageError
 
 NAME = "expected at most 50 lowercase letters, digits and underscores, such as orders"
@@ -74,3 +74,11 @@ def test_a_declared_source_overwrites_nothing_either(tmp_path, there):
     with pytest.raises(UsageError, match=f"^{there} exists already and is not overwritten: "):
         write_source("late_orders", tmp_path, is_declared=True)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "mine")]
+
+
+def test_the_hint_names_how_to_install_pytest_only_if_it_is_absent(tmp_path):
+    assert pytest_hint(tmp_path) == pytest_hint(tmp_path, is_installed=True) == ""
+    assert pytest_hint(tmp_path, is_installed=False) == "  # install pytest first: pip install pytest"
+    for name in ("Makefile", "pyproject.toml"):
+        (tmp_path / name).touch()
+    assert pytest_hint(tmp_path, is_installed=False) == f"  # install pytest first: make -C {tmp_path} install"
