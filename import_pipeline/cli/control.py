@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import click
 
-from import_pipeline.cli.doctor_checks import DAEMONS, daemon_problem
+from import_pipeline.cli.doctor_checks import daemon_problem
 from import_pipeline.cli.options import as_json, confirm, fresh, full, import_id, reason, refetch, source_argument, yes
-from import_pipeline.cli.output import tables
+from import_pipeline.cli.output.formatting import DAEMONS
 from import_pipeline.cli.output.json import print_json, print_message, schedule_json
+from import_pipeline.cli.output.schedule import Ticks, print_schedule
 from import_pipeline.cli.run_in_foreground import (
     print_failure_reason,
     print_outcome,
@@ -26,6 +27,7 @@ from import_pipeline.importer.control.scheduling import is_off_now, tick, upcomi
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.lifecycle.notifications import send_notices
 from import_pipeline.importer.monitoring.queries import view_in
+from import_pipeline.rules.slots import unserved_slot
 from import_pipeline.rules.status import UNENDED, ImportStatus
 from import_pipeline.settings.parsers import MOST_WORKERS
 from import_pipeline.tracking import imports, schedules
@@ -126,7 +128,7 @@ def reschedule(source: str, slot: str | None, reason: str | None, as_json: bool)
 @source_argument()
 @as_json
 def schedule(source: str, as_json: bool) -> None:
-    """Show the schedule of SOURCE: its next slots, and its scheduled and running imports."""
+    """Show the schedule of SOURCE: its next slots, a slot that nothing has followed, and its open imports."""
     with open_installation() as installation:
         found = installation.source_to_read(source)
         now = installation.clock.now()
@@ -134,11 +136,13 @@ def schedule(source: str, as_json: bool) -> None:
             rows = imports.latest(connection, source=source, statuses=UNENDED, limit=100)
             views = [view_in(connection, installation, row, now) for row in rows]
             coming = upcoming_slots_of(connection, found, now, SLOTS_SHOWN)
+            last = schedules.last_tick(connection, source)
             off_since = schedules.off_since(connection, source)
+        ticks = Ticks(off_since=off_since, last=last, unserved_slot=unserved_slot(found.timetable, last, now))
         if as_json:
-            print_json(schedule_json(found, coming, views, off_since))
+            print_json(schedule_json(found, coming, views, ticks))
         else:
-            tables.print_schedule(found, coming, views, off_since, now)
+            print_schedule(found, coming, views, ticks, now)
 
 
 @click.command("start-scheduled")

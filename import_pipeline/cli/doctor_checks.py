@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
+from import_pipeline.cli.output.formatting import DAEMONS
 from import_pipeline.cli.panel import access_policy, local_host
 from import_pipeline.cli.servers import url
 from import_pipeline.clock import SystemClock
@@ -40,8 +41,6 @@ NO_SPACE, LITTLE_SPACE = 50 * 1024**2, 1024**3
 SIMILARITY = 0.87
 #: Dagster's daemon stores a heartbeat every 30 s, and leaves the last one when it ends. One may be late.
 DAEMON_SECONDS = 60.0
-#: The commands that start a daemon.
-DAEMONS = "`import-pipeline up`, `dagster dev` or `dagster-daemon run`"
 
 
 @dataclass(frozen=True, kw_only=True)

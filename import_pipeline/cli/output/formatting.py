@@ -26,6 +26,8 @@ COLORS = {
     SCHEDULE_OFF: "yellow",
     NO_WORKER: "red",
 }
+#: The commands that start Dagster's daemon.
+DAEMONS = "`import-pipeline up`, `dagster dev` or `dagster-daemon run`"
 PIPE_WIDTH = 120  #: columns of an output that is no terminal
 
 

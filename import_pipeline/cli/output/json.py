@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from import_pipeline.cli.output.schedule import Ticks
 from import_pipeline.cli.output.tables import Event
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.monitoring.view import ImportView
@@ -96,16 +97,18 @@ def import_details_json(
 
 
 def schedule_json(
-    source: ImportSource, coming: Sequence[datetime], views: Sequence[ImportView], off_since: datetime | None
+    source: ImportSource, coming: Sequence[datetime], views: Sequence[ImportView], ticks: Ticks
 ) -> dict[str, Any]:
     """Return slots and open imports as `schedule --json` prints them; no next slots while the schedule is off."""
     return {
         "source": source.name,
         "slots": source.slots,
         "time_zone": source.time_zone,
-        "schedule_is_off": off_since is not None,
-        "off_since": iso(off_since),
-        "next_slots": [] if off_since else [slot.isoformat() for slot in coming],
+        "schedule_is_off": ticks.off_since is not None,
+        "off_since": iso(ticks.off_since),
+        "last_tick": iso(ticks.last),
+        "unserved_slot": iso(ticks.unserved_slot),
+        "next_slots": [] if ticks.off_since else [slot.isoformat() for slot in coming],
         "imports": [
             {
                 "import_id": view.row.id,

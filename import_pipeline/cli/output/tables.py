@@ -10,20 +10,17 @@ from rich.text import Text
 
 from import_pipeline.cli.output.formatting import (
     changes,
-    distance,
     done,
     escape,
     items,
     kind,
     moment,
-    open_console,
     say,
     short_moment,
     slices,
     status,
     time_used,
 )
-from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.monitoring.view import ImportView
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.rules.status import ENDED
@@ -250,50 +247,3 @@ def _shard(shard: ShardRow, *, is_running: bool) -> str:
     if is_running and shard.pid is not None:
         where = f"process {shard.pid} on {escape(shard.host or '-')}, last heartbeat {moment(shard.heartbeat_at)}"
     return f"{where}, {plural(shard.requests_count, 'request')}, Dagster run {shard.dagster_run_id or '-'}"
-
-
-SCHEDULE_COLUMNS = (
-    Column(name="id", worth=4, is_number=True),
-    Column(name="status", worth=3),
-    Column(name="started by", worth=0),
-    Column(name="scheduled for", worth=2),
-    Column(name="slot", worth=1),
-)
-
-
-def print_schedule(
-    source: ImportSource,
-    coming: Sequence[datetime],
-    views: Sequence[ImportView],
-    off_since: datetime | None,
-    now: datetime,
-) -> None:
-    """Print the schedule of a source and its open imports."""
-    console = open_console()
-    say(console, f"{source.name} is due at {source.timetable}.")
-    if off_since is not None:
-        say(
-            console,
-            f"The schedule is off, seen since {moment(off_since)}: no slot starts an import, but requests run. "
-            "Switch it on in Dagster's UI (Automation).",
-        )
-    else:
-        say(console, f"Next slots: {', '.join(f'{moment(slot)} ({distance(slot - now)})' for slot in coming)}.")
-    if not views and off_since is None:
-        say(
-            console,
-            "No import is scheduled yet. The sensor schedules them while `import-pipeline up` or `dagster dev` runs.",
-        )
-    if not views:
-        return
-    rows = [
-        [
-            str(view.row.id),
-            status(view.display_status),
-            view.row.trigger.value,
-            moment(view.row.scheduled_at),
-            moment(view.row.slot_at),
-        ]
-        for view in views
-    ]
-    print_columns(console, SCHEDULE_COLUMNS, rows)
