@@ -74,6 +74,7 @@ class ImportSource(
     model: ClassVar[type[Any]]  #: your mapped class, see `Importable`; its table is created if absent
     declared_in: str | None = None  #: the file of a declared source; None: it is written in Python
     hook_words: Mapping[str, str] = {}  #: of a declared source: hook -> the key of the declaration, as errors name it
+    hook_values: Mapping[str, str] = {}  #: of a declared source: hook -> the word that it reads, as if it was its code
 
     #: How a list names its next page, such as `PageNumber()`. None: `has_next_page` or `next_request` decides.
     pages: Paginator | None = None

@@ -38,6 +38,13 @@ def in_words(error: ContractError, declaration: Declaration) -> ContractError:
     return ContractError(declaration.name, key, _EXPECTED.get(key, error.expected), "nothing" if got == "None" else got)
 
 
+def hook_values(declaration: Declaration) -> Mapping[str, str]:
+    """Return hook -> the word that it reads, for hooks whose results are stored: another word has another meaning."""
+    incremental = declaration.incremental
+    words = {"version": declaration.version, "position": incremental and incremental.position}
+    return {hook: word for hook, word in words.items() if word}
+
+
 def hook_words(declaration: Declaration) -> Mapping[str, str]:
     """Return hook -> the key that it reads, as errors name it."""
     keys = {

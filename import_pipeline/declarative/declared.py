@@ -15,7 +15,7 @@ from import_pipeline.contracts.connector import Connector
 from import_pipeline.contracts.incremental import Incremental
 from import_pipeline.declarative.access import read_access
 from import_pipeline.declarative.bodies import json_of, lines_of, says_error
-from import_pipeline.declarative.contract_words import hook_words, in_words
+from import_pipeline.declarative.contract_words import hook_values, hook_words, in_words
 from import_pipeline.declarative.paging import read_pages
 from import_pipeline.declarative.reading import NAMELESS, read_declaration
 from import_pipeline.declarative.rows import DeclaredRow, id_of, mapped_class
@@ -48,7 +48,7 @@ class Declared(ImportSource):
         except Unfit as error:
             label = NAMELESS if error.key == "name" else declaration.name
             raise ContractError(label, error.key, error.expected, error.got, problem=error.problem) from None
-        self.hook_words = hook_words(declaration)
+        self.hook_words, self.hook_values = hook_words(declaration), hook_values(declaration)
         self.base_url = declaration.base_url
         for name in AssetAttributes.__annotations__.keys() & Declaration.model_fields.keys() - {"name"}:
             setattr(self, name, getattr(declaration, name))

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection, update
 
 from import_pipeline.contracts import ImportSource, Incremental
-from import_pipeline.importer.user_code.fingerprints import fingerprint_of
+from import_pipeline.importer.user_code.fingerprints import meaning_of
 from import_pipeline.rules.import_kind import decide_kind
 from import_pipeline.rules.import_metadata import ImportOptions
 from import_pipeline.rules.lists.positions import lookback_problem, minus, parse_position
@@ -37,7 +37,7 @@ def decide_reading(connection: Connection, source: ImportSource, row: ImportRow,
     reading = next_reading(connection, source, row.options, row.scheduled_at or row.created_at)
     if reading is None:
         return row
-    since, bookmark, positions = reading.since, reading.bookmark, fingerprint_of(type(source).position)
+    since, bookmark, positions = reading.since, reading.bookmark, meaning_of(source, "position")
     kind, sentence = ImportKind.FULL, f"It reads the whole list: {reading.reason}."
     if since is not None:
         back = f", {settings.lookback} before the bookmark" if settings.lookback else ""
@@ -77,7 +77,7 @@ def next_reading(
         full_at=bookmark.full_at,
         full_every=settings.full_every,
         due_at=due_at,
-        problem=_problem(bookmark, settings, fingerprint_of(type(source).position)),
+        problem=_problem(bookmark, settings, meaning_of(source, "position")),
     )
     since = None
     if not decision.is_full and bookmark.value is not None:

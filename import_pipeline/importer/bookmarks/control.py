@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource, Incremental
 from import_pipeline.errors import UsageError
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.user_code.fingerprints import fingerprint_of
+from import_pipeline.importer.user_code.fingerprints import meaning_of
 from import_pipeline.redaction import SECRETS
 from import_pipeline.rules.lists.positions import LONGEST_POSITION, lookback_problem, mix_problem, parse_position
 from import_pipeline.tracking import events, imports
@@ -46,7 +46,7 @@ def set_bookmark(
     the source is not incremental, or if the value is no position of it.
     """
     settings, now = _settings(source), installation.clock.now()
-    positions = fingerprint_of(type(source).position)
+    positions = meaning_of(source, "position")
 
     def unit(connection: Connection) -> BookmarkState:
         before = bookmarks.of_source(connection, source.name)

@@ -8,7 +8,7 @@ from datetime import datetime
 from import_pipeline.contracts import ImportSource
 from import_pipeline.contracts.hooks import label_of
 from import_pipeline.errors import ImportFailed
-from import_pipeline.importer.user_code.fingerprints import fingerprint_of
+from import_pipeline.importer.user_code.fingerprints import meaning_of
 from import_pipeline.rules.lists.positions import Position, lookback_problem, mix_problem, parse_position
 from import_pipeline.rules.lists.read_mark import SEVERAL_KINDS, ReadMark
 from import_pipeline.tracking.imports import ImportRow
@@ -26,7 +26,7 @@ def resumed_mark(source: ImportSource, row: ImportRow, mark: ReadMark) -> ReadMa
         start, seen = source.incremental.start, row.facts.seen
         kin = source.since or start or seen
         return replace(mark, floor=start, kin=kin, is_kin_known=kin is not None, first=seen)
-    if row.facts.positions not in {None, fingerprint_of(type(source).position)}:
+    if row.facts.positions not in {None, meaning_of(source, "position")}:
         return replace(mark, refused="`position` was changed while the import was running")
     return mark
 

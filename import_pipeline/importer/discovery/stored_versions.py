@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.contracts.hooks import label_of
 from import_pipeline.importer.runtime.context import ImportContext
-from import_pipeline.importer.user_code.fingerprints import fingerprint_of
+from import_pipeline.importer.user_code.fingerprints import meaning_of
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.tracking import events, leases, source_items
 from import_pipeline.tracking.lists import bookmarks, revisions
@@ -18,8 +18,8 @@ VERSIONS_FORGOTTEN, REVISION_CHANGED = "versions_forgotten", "revision_changed"
 
 
 def fingerprint_of_version(source: ImportSource) -> str:
-    """Return the fingerprint of the code of the source's `version()`."""
-    return fingerprint_of(type(source).version)
+    """Return the fingerprint of what the source's `version()` means."""
+    return meaning_of(source, "version")
 
 
 async def forget_outdated_versions(context: ImportContext) -> None:

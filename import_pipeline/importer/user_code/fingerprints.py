@@ -8,6 +8,14 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from import_pipeline.contracts import ImportSource
+
+
+def meaning_of(source: ImportSource, hook: str) -> str:
+    """Return the fingerprint of what a hook of the source means: its code, and the word of a declared source."""
+    code, word = fingerprint_of(getattr(type(source), hook)), source.hook_values.get(hook)
+    return code if word is None else hashlib.sha256(f"{code} {word}".encode()).hexdigest()[:16]
+
 
 @cache  # reading and parsing the code of a function takes milliseconds, and each slice needs it
 def fingerprint_of(hook: Callable[..., Any]) -> str:
