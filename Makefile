@@ -40,12 +40,18 @@ demo: $(VENV)/running
 up: $(VENV)/running
 	@$(BIN)/import-pipeline up
 
+# Each worker, and most processes that a test starts, load the package; compiled, it loads faster.
+COMPILE := $(BIN)/python -m compileall -q -j 0 import_pipeline source_api import_pipeline_tests/support
+PYTEST := $(BIN)/pytest -n 4 --dist loadfile
+
 test: install
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+	@$(COMPILE)
+	$(PYTEST) --no-loadscope-reorder
 
 nightly: install
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "nightly or not nightly"
-	$(BIN)/pytest -n 4 --dist loadfile -p randomly import_pipeline_tests/unit  # in random order
+	@$(COMPILE)
+	$(PYTEST) --no-loadscope-reorder -m "nightly or not nightly"
+	$(PYTEST) -p randomly import_pipeline_tests/unit  # in random order
 	$(MAKE) versions
 
 # Test the wheel on each supported Python, with the lowest and the newest versions of its dependencies. Needs uv.

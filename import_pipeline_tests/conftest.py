@@ -1,7 +1,8 @@
 """Fixtures of all tests: real servers, fresh databases, an environment without the developer's own settings."""
 
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from copy import copy
 from pathlib import Path
 
@@ -24,6 +25,17 @@ hypothesis.settings.register_profile("night", deadline=None, max_examples=400)
 def pytest_configure(config: pytest.Config) -> None:
     """Load the profile of the night if nightly tests were selected."""
     hypothesis.settings.load_profile("night" if config.option.markexpr != "not nightly" else "day")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage among the collected tests: all of them stay, and each look takes half a second."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ Loading the modules takes longer than most commands run. For a test nothing diff
 terminal, signals, exit status. Tests of `up`, the demo and the wheel start the installed scripts.
 """
 
+import gc
 import multiprocessing
 import os
 import re
@@ -108,6 +109,7 @@ class _Fork(multiprocessing.context.ForkServerProcess):
         return {**self.__dict__, "_streams": [DupFd(stream) for stream in self._streams]}
 
     def run(self) -> None:
+        gc.freeze()  # the loaded modules stay; walking through them takes longer than some commands
         os.setsid()
         for number, stream in enumerate(self._streams):
             copy = stream.detach()
