@@ -3,6 +3,7 @@
 import asyncio
 
 from import_pipeline.cli.doctor_checks import CheckResult
+from import_pipeline.cli.doctor_paging import paging_notes
 from import_pipeline.contracts import Connector, ImportSource
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.access.connections import proxy_for
@@ -44,6 +45,7 @@ def _first_page(installation: Installation, listed: ImportSource) -> CheckResult
     ]
     notes += refused_relations(of_list, response)
     notes += [sentence_of(unmet)] if unmet else []
+    notes += paging_notes(of_list, response)
     if connector.verify is False:
         notes.append("its certificates are not verified (verify=False): name the file of the certificate to trust")
     return CheckResult(message=message, notes=tuple(notes))

@@ -110,3 +110,9 @@ def test_a_plan_names_the_key_that_states_the_number_of_items(url, home):
     assert plan(home, url, per_page=10, pages=pages, total="totl").total_advice == (
         "check things.total, which finds no number on the first page"
     )
+
+
+def test_the_check_of_a_source_says_that_the_page_size_has_no_effect(url, home):
+    source = declared(url, columns={"name": "name"}, pages=PageNumber(size="pageSize", last="last_page"), per_page=7)
+    [note] = checked(settings(home, url), source).notes
+    assert "and 7 were requested by pageSize: the API ignores or limits pageSize;" in note
