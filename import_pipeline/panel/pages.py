@@ -40,12 +40,11 @@ DONE: Mapping[str, str] = {
     "again-already": "This import already fetches the same items. Nothing was added.",
     "delete-already": "The import was already deleted. Nothing was changed.",
 }
-#: The sentence once the request has its import; and the words of an outcome that changed nothing.
+#: The sentence once the request has its import.
 MADE: Mapping[str, str] = {
     "new": "The extra import is created.",
     "reschedule": "The next scheduled import is moved to now.",
 }
-NOTHING = "nothing was"
 
 
 def show_list(request: Request) -> Response:
@@ -157,8 +156,8 @@ def _notice_of_request(request: Request) -> dict[str, Any]:
     if found is None or found.is_waiting:
         return notice
     made = MADE.get(request.query_params["done"], notice["notice"])
-    has_changed_nothing = found.import_id is None or NOTHING in (found.sentence or "")
-    return {"notice": (found.sentence if has_changed_nothing else made) or made, "notice_import": found.import_id}
+    says_why = found.import_id is None or found.has_changed_nothing
+    return {"notice": (found.sentence if says_why else made) or made, "notice_import": found.import_id}
 
 
 def _problem(request: Request, status: int, sentence: str) -> Response:

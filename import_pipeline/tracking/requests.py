@@ -10,6 +10,9 @@ from import_pipeline.tracking.imports import BIGGEST_ID
 from import_pipeline.tracking.tables import import_requests as requests
 from import_pipeline.tracking.tables import imports
 
+#: Key of the metadata: the request changed nothing.
+UNCHANGED = "changed_nothing"
+
 
 class RequestKind(StrEnum):
     """The kinds of requests; the column `wish` holds them."""
@@ -94,6 +97,7 @@ class Outcome:
     is_waiting: bool
     sentence: str | None
     import_id: int | None  #: the import that it made or moved, if that is still there
+    has_changed_nothing: bool = False  #: what was requested had happened already, or no longer can
 
 
 def outcome_of(connection: Connection, request_id: int) -> Outcome | None:
@@ -102,12 +106,19 @@ def outcome_of(connection: Connection, request_id: int) -> Outcome | None:
         return None
     made = requests.outerjoin(imports, imports.c.id == requests.c.result_import_id)
     asked = (requests.c.id == request_id, requests.c.import_id.is_(None))
-    columns = (requests.c.source, requests.c.handled_at, requests.c.outcome, imports.c.id.label("import_id"))
+    made_id = imports.c.id.label("import_id")
+    columns = (requests.c.source, requests.c.handled_at, requests.c.outcome, requests.c.metadata, made_id)
     row = connection.execute(select(*columns).select_from(made).where(*asked)).one_or_none()
     if row is None:
         return None
     is_waiting = row.handled_at is None
-    return Outcome(source=row.source, is_waiting=is_waiting, sentence=row.outcome, import_id=row.import_id)
+    return Outcome(
+        source=row.source,
+        is_waiting=is_waiting,
+        sentence=row.outcome,
+        import_id=row.import_id,
+        has_changed_nothing=bool(row.metadata.get(UNCHANGED)),
+    )
 
 
 def waiting_sources(connection: Connection) -> frozenset[str]:
@@ -135,11 +146,20 @@ def claim(connection: Connection, request_id: int, now: datetime) -> bool:
     return connection.execute(statement).rowcount == 1
 
 
-def record_outcome(connection: Connection, request_id: int, outcome: str, result_import_id: int | None = None) -> None:
-    """Record the outcome of a request as a sentence, and the import that it created."""
-    connection.execute(
-        update(requests).where(requests.c.id == request_id).values(outcome=outcome, result_import_id=result_import_id)
-    )
+def record_outcome(
+    connection: Connection,
+    request_id: int,
+    outcome: str,
+    result_import_id: int | None = None,
+    *,
+    has_changed_nothing: bool = False,
+) -> None:
+    """Record the outcome of a claimed request as a sentence, and the import that it created or concerns."""
+    mine = requests.c.id == request_id
+    values: dict[str, object] = {"outcome": outcome, "result_import_id": result_import_id}
+    if has_changed_nothing:
+        values["metadata"] = {**connection.scalars(select(requests.c.metadata).where(mine)).one(), UNCHANGED: True}
+    connection.execute(update(requests).where(mine).values(**values))
 
 
 def attribution(requested_by: str | None, reason: str | None) -> str:

@@ -84,11 +84,11 @@ def fulfil(connection: Connection, source: ImportSource, request: Request, now: 
     if not requests.claim(connection, request.id, now):
         return None
     if request.kind is RequestKind.RESCHEDULE:
-        made, outcome = reschedule(connection, source, request, now)
+        made, unmoved = reschedule(connection, source, request, now)
     else:
-        made, outcome = _create_import(connection, source, request, now), None
-    outcome = outcome or f"Import {made} was requested by {request.requested_by or 'a person'}."
-    requests.record_outcome(connection, request.id, outcome, made)
+        made, unmoved = _create_import(connection, source, request, now), None
+    outcome = unmoved or f"Import {made} was requested by {request.requested_by or 'a person'}."
+    requests.record_outcome(connection, request.id, outcome, made, has_changed_nothing=unmoved is not None)
     return outcome
 
 

@@ -74,7 +74,7 @@ def request_reschedule(
     if meant is None and row.status is ImportStatus.RUNNING:
         already = f"{already} `import-pipeline reschedule {source.name} --slot` moves another one."
     requests.claim(connection, request_id, now)
-    requests.record_outcome(connection, request_id, already, row.id)
+    requests.record_outcome(connection, request_id, already, row.id, has_changed_nothing=True)
     return RecordedRequest(id=request_id, slot_at=slot_at, already=already)
 
 

@@ -62,7 +62,7 @@ def _check_name(connection: Connection, model: type[Any]) -> None:
     if table.name in ours and table.schema in {None, inspector.default_schema_name}:
         raise SchemaError(
             f"{model.__name__}: the table name {table.name} belongs to the tracking tables; "
-            f"expected another {_table_words(model)}"
+            f"expected another {_words_of(model)[1]}"
         )
     if table.schema is not None and table.schema not in inspector.get_schema_names():
         raise SchemaError(
@@ -113,20 +113,17 @@ def _check_columns(inspector: Inspector, model: type[Any], table: Table) -> None
     there = {column["name"] for column in inspector.get_columns(table.name, schema=table.schema)}
     missing = [column.name for column in table.columns if column.name not in there]
     if missing:
+        owner, name = _words_of(model)
         raise SchemaError(
             f"{model.__name__}: the table {table.fullname} has no column {', '.join(missing)}. "
             "`import-pipeline migrate --add-columns` shows the statements that add what can be added, and runs them. "
-            f"Or give {_owner_words(model)} another {_table_words(model)}"
+            f"Or give {owner} another {name}"
         )
 
 
-def _table_words(model: type[Any]) -> str:
-    """Return what sets the table's name: an attribute of the class, or the key of a declaration."""
-    return "`table`" if hasattr(model, "hook_words") else "__tablename__"
-
-
-def _owner_words(model: type[Any]) -> str:
-    return "the source" if hasattr(model, "hook_words") else "the class"
+def _words_of(model: type[Any]) -> tuple[str, str]:
+    """Return what names the table, and by what: a class by its attribute, or a declaration by its key."""
+    return ("the source", "`table`") if hasattr(model, "hook_words") else ("the class", "__tablename__")
 
 
 def unique_columns(inspector: Inspector, table: Table) -> list[list[str]]:

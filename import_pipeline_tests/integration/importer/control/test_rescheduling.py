@@ -47,6 +47,7 @@ def test_two_people_who_reschedule_within_one_tick_mean_the_same_slot(simulation
     third = request_import(simulation.installation, simulation.source, RequestKind.RESCHEDULE, by="Cy")
     of_slot = f"Import {number} of the slot of 2030-06-01 12:00 UTC"
     assert third.already == f"{of_slot} was moved to now already; nothing was added."
+    assert simulation.call(requests.outcome_of, third.id).has_changed_nothing
     simulation.begin(number).import_all("1")
     simulation.tick()
     assert [(row.status.value, row.slot_at) for row in simulation.all()] == [
@@ -62,9 +63,10 @@ def test_two_people_who_reschedule_within_one_tick_mean_the_same_slot(simulation
 def test_requests_written_by_two_processes_at_once_move_one_slot(simulation):
     """An older version, or two processes at the same moment, may record both requests."""
     simulation.tick()
+    ids = []
     for who in ("Ada", "Bob"):
         new = NewRequest(source="items", kind=RequestKind.RESCHEDULE, requested_by=who, slot_at=at(12))
-        simulation.call(requests.record, new, TEN)
+        ids.append(simulation.call(requests.record, new, TEN))
     result = simulation.tick()
     [number] = launched(result)
     of_slot = f"Import {number} of the slot of 2030-06-01 12:00 UTC"
@@ -72,6 +74,8 @@ def test_requests_written_by_two_processes_at_once_move_one_slot(simulation):
         f"Import {number} was requested by Ada.",
         f"{of_slot} was moved to now already; nothing was moved by Bob.",
     ]
+    outcomes = [simulation.call(requests.outcome_of, each) for each in ids]
+    assert [(each.import_id, each.has_changed_nothing) for each in outcomes] == [(number, False), (number, True)]
     assert [row.slot_at for row in simulation.all()] == [at(12), at(15)]
 
 
