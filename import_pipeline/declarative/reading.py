@@ -144,16 +144,24 @@ def _group_form(model: type[BaseModel]) -> str:
 
 
 def _unknown_key(label: str, path: Sequence[str], key: str) -> ContractError:
-    model, is_whole = _model_at(path), _model_at(path) is Declaration
-    known = [each for each in model.model_fields if not is_whole or each not in OptionWords.model_fields]
-    if is_whole and key in _INSTEAD:
-        problem = f"unknown key {key}; use `{_INSTEAD[key]}` instead"
-    elif resembled(key, model.model_fields) is not None:
-        problem = unknown_key(key, model.model_fields)
-    else:
-        options = ", and options such as limits, slots or concurrency" if is_whole else ""
-        problem = unknown_key(key, known) + options
+    problem = problem_of_key(path, key)
     return ContractError(label, ".".join([*path, key]), "another key", "an unknown one", problem=problem)
+
+
+def problem_of_key(path: Sequence[str], key: str, further: Sequence[str] = ()) -> str:
+    """Return the problem of an unknown key in the group of words at that path; `further`: words of the whole besides.
+
+    Parts of the path that name a member of a union do not matter.
+    """
+    model = _model_at(path)
+    is_whole = model is Declaration
+    words = [*model.model_fields, *(further if is_whole else ())]
+    if is_whole and key in _INSTEAD:
+        return f"unknown key {key}; use `{_INSTEAD[key]}` instead"
+    if not is_whole or resembled(key, words) is not None:
+        return unknown_key(key, words)
+    known = [each for each in words if each not in OptionWords.model_fields]
+    return f"{unknown_key(key, known)}, and options such as limits, slots or concurrency"
 
 
 def _model_at(path: Sequence[str]) -> type[BaseModel]:

@@ -24,6 +24,7 @@ class UnknownKey(Unfit):
 
     def __init__(self, key: str, problem: str) -> None:
         super().__init__("another key", "an unknown one", key)
+        self.args = (problem,)
         self.problem = problem
 
 

@@ -164,3 +164,25 @@ def test_further_sources_are_appended_and_python_is_dagsters_own(tmp_path):
     assert len(list(yaml.safe_load_all((tmp_path / "defs.yaml").read_text()))) == 2
     scaffold(scaffold_format="python")
     assert "def load(context: dg.ComponentLoadContext) -> RestImport" in Path(tmp_path, "component.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place", "said"),
+    [
+        ({"verison": "at"}, "verison", "unknown key verison; did you mean version?"),
+        ({"translaton": "x"}, "translaton", "unknown key translaton; did you mean translation?"),
+        ({"list": {"paht": "/x"}}, "paht", "unknown key paht; did you mean path?"),
+        ({"columns": {"a": {"path": "a", "typ": "text"}}}, "typ", "unknown key typ; did you mean type?"),
+        ({"answers": [{"statsu": 4, "action": "fail"}]}, "statsu", "unknown key statsu; did you mean status?"),
+        ({"token": "planted"}, "token", "unknown key token; use `auth` instead"),
+        ({"pages": {"type": "cursor", "nxt": "a"}}, "pages", "unknown key nxt; did you mean next? cursor takes next,"),
+        ({"zzz": 1}, "zzz", "unknown key zzz; the known keys are name, base_url,"),
+    ],
+)
+def test_the_model_names_the_near_word_and_the_place_of_an_unknown_key(wrong, place, said):
+    with pytest.raises(ValidationError) as caught:
+        RestImport.get_model_cls().model_validate(LEAST | wrong)
+    lines = [each for each in caught.value.errors() if said in each["msg"]]
+    assert lines[0]["loc"][-1] == place
+    again = ValidationError.from_exception_data("in a file", lines)  # as Dagster adds the line of the file
+    assert said in str(again)
