@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from import_pipeline.errors import LeaseLost
 from import_pipeline.importer.execution.phases import lead_on
 from import_pipeline.importer.execution.session import ImportRun
-from import_pipeline.importer.lifecycle.take_over import take_lead
+from import_pipeline.importer.lifecycle.take_over import Applicant, take_lead
 from import_pipeline.importer.lifecycle.workers import liveness
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.database_wait import patience_of
@@ -69,8 +69,8 @@ class Leadership:
         """Take the lead to end the import. Raises LeaseLost if another worker has it."""
 
         def unit(connection: Connection) -> None:
-            row, clock = imports.get(connection, self._shard.import_id), self._run.installation.clock
-            if not liveness(row, self._shard.seconds, clock.monotonic()).is_dead(clock.now()):
+            row = imports.get(connection, self._shard.import_id)
+            if not self._applicant().finds_dead_worker(row):
                 raise self._shard.lost()
             self._take(connection, row)
 
@@ -109,8 +109,7 @@ class Leadership:
         context.work_available.set()
 
     def _take(self, connection: Connection, row: ImportRow) -> None:
-        now, worker = self._run.installation.clock.now(), self._run.worker
-        taken = take_lead(connection, self._run.source, row, worker, now, self._run.run_id, self._shard.number)
+        taken = take_lead(connection, self._applicant(), row, self._shard.number)
         if taken is None:
             when_committed(connection, self._given_up)
             return
@@ -118,6 +117,12 @@ class Leadership:
             import_id=row.id, fence=taken.fence, worker=f"{self._shard.worker}-lead", seconds=self._shard.seconds
         )
         when_committed(connection, partial(self._taken, lease, taken, row.dagster_run_id))
+
+    def _applicant(self) -> Applicant:
+        run, clock = self._run, self._run.installation.clock
+        return Applicant(
+            source=run.source, worker=run.worker, run_id=run.run_id, now=clock.now(), monotonic=clock.monotonic()
+        )
 
     def _taken(self, lease: ImportLease, row: ImportRow, run_before: str | None) -> None:
         self._row, self._run_before, self.lease = row, run_before, lease

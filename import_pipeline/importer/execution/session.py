@@ -39,6 +39,7 @@ from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.workers import Worker, this_process
 
 T = TypeVar("T")
+INTERRUPTED = "the process was stopped; the import keeps its state, and the next run resumes it"
 
 
 #: Called with each beat, in its transaction.
@@ -66,9 +67,8 @@ class ImportRun:
     connect: Callable[[], AbstractAsyncContextManager[ApiClient]] | None = None
     worker: Worker = field(default_factory=this_process)
     on_api: Callable[[ApiClient], None] = lambda api: None  #: called once, when the API is open
-    on_lead: Callable[[str], None] = lambda run_id: (
-        None
-    )  #: called with the Dagster run that led before, once a shard leads
+    #: Called with the Dagster run that led before, once a shard leads.
+    on_lead: Callable[[str], None] = lambda run_id: None
     began: float | None = field(default=None, init=False)  #: monotonic seconds
 
 
@@ -117,9 +117,6 @@ async def _note_risks(context: ImportContext, installation: Installation) -> Non
     if context.api.is_unverified and context.lease.is_lead:
         sentence = "The certificates of the API are not verified (verify=False): its token can be read on the way."
         await context.note("certificates_not_verified", sentence)
-
-
-INTERRUPTED = "the process was stopped; the import keeps its state, and the next run resumes it"
 
 
 async def _work(

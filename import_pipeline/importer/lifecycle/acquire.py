@@ -8,13 +8,12 @@ from sqlalchemy import Connection
 
 from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.lifecycle.take_over import already_running, end_stalled, is_hopeless
+from import_pipeline.importer.lifecycle.take_over import already_running, end_stalled, hopeless_reason
 from import_pipeline.importer.lifecycle.workers import liveness
 from import_pipeline.importer.runtime.database_wait import ACTION, patience_of
-from import_pipeline.rules.resumes import resume_limit_reason
 from import_pipeline.rules.scheduling import RUN_START
 from import_pipeline.rules.status import ImportKind, ImportStatus
-from import_pipeline.tracking import events, heartbeats, imports, resumes, scheduling
+from import_pipeline.tracking import events, heartbeats, imports, scheduling
 from import_pipeline.tracking.database.engine import Database, when_committed
 from import_pipeline.tracking.imports import ImportRow, NewImport
 from import_pipeline.tracking.workers import Worker, is_alive, this_process
@@ -39,9 +38,8 @@ def find_or_create(
     now, monotonic, starter = clock.now(), clock.monotonic(), worker or this_process()
 
     def unit(connection: Connection) -> ImportRow:
-        found = imports.running(
-            connection, source.name, locked=True
-        )  # the second of two processes sees what the first did
+        # Locked: the second of two processes sees what the first did.
+        found = imports.running(connection, source.name, locked=True)
         if found is None or _end_if_finished(connection, source, found, now, monotonic, on_dead_run):
             return _adopt(connection, new, starter, now) or imports.create(connection, new, now, starter)
         if not liveness(found, source.lease, monotonic).is_dead(now):
@@ -84,7 +82,10 @@ def satisfies(found: ImportRow, new: NewImport) -> bool:
 
 
 def _covers(found: ImportRow, new: NewImport) -> bool:
-    """Return True if the kind of the found import covers the new one's. A full one is decided at its start only."""
+    """Return True if the kind of the found import covers the new one's.
+
+    A full import that has not started may become incremental at its start, unless it was requested as full.
+    """
     if found.kind is ImportKind.INCREMENTAL:
         return new.kind is ImportKind.FULL and not (new.options.full or new.options.fetches_all)
     has_started = found.started_at is not None
@@ -134,8 +135,8 @@ def _end_if_finished(
         return False
     if row.cancel_requested_at is not None:
         status, reason = ImportStatus.CANCELLED, f"cancelled by {row.requested_by or 'a person'}"
-    elif is_hopeless(connection, row):
-        status, reason = ImportStatus.FAILED, resume_limit_reason(row.resumes, resumes.worker_error(row))
+    elif (hopeless := hopeless_reason(connection, row)) is not None:
+        status, reason = ImportStatus.FAILED, hopeless
     else:
         return False
     end_stalled(connection, row, now, status, reason)

@@ -9,9 +9,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.lifecycle.workers import liveness, living_shards
-from import_pipeline.rules.scheduling import (
-    ImportState,
-)
+from import_pipeline.rules.scheduling import ImportState
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking import resumes, shards
 from import_pipeline.tracking.imports import ImportRow

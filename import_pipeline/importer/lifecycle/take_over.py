@@ -1,5 +1,6 @@
 """Start an import, or take it over from a dead worker. Both give this worker the lease."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -20,6 +21,21 @@ from import_pipeline.tracking.leases import ImportLease
 from import_pipeline.tracking.workers import Worker
 
 
+@dataclass(frozen=True, kw_only=True)
+class Applicant:
+    """A worker that is to own an import of the source, and the moment at which it applies, by both clocks."""
+
+    source: ImportSource
+    worker: Worker
+    run_id: str | None  #: of its Dagster run
+    now: datetime
+    monotonic: float
+
+    def finds_dead_worker(self, row: ImportRow) -> bool:
+        """Return True if the worker of a running import is dead, as far as this one can see."""
+        return liveness(row, self.source.lease, self.monotonic).is_dead(self.now)
+
+
 def start_or_take_over(
     database: Database, source: ImportSource, import_id: int, worker: Worker, clock: Clock, run_id: str | None
 ) -> ImportRow:
@@ -28,32 +44,23 @@ def start_or_take_over(
     Raises ImportAlreadyRunning, InvalidTransition, or LeaseLost if another process was faster. Then an import that this
     process created for itself is deleted, since it would never start.
     """
-    now = clock.now()
+    applicant = Applicant(source=source, worker=worker, run_id=run_id, now=clock.now(), monotonic=clock.monotonic())
     try:
-        return _begin(database, source, import_id, worker, now, clock.monotonic(), run_id)
+        return _begin(database, applicant, import_id)
     except (ImportAlreadyRunning, LeaseLost):
         database.transact(lambda connection: scheduling.withdraw(connection, import_id, worker), patience_of(source))
         raise
 
 
-def _begin(
-    database: Database,
-    source: ImportSource,
-    import_id: int,
-    worker: Worker,
-    now: datetime,
-    monotonic: float,
-    run_id: str | None,
-) -> ImportRow:
-    patience = patience_of(source)
+def _begin(database: Database, applicant: Applicant, import_id: int) -> ImportRow:
+    source, patience = applicant.source, patience_of(applicant.source)
 
     def unit(connection: Connection) -> ImportRow:
-        found = imports.get(
-            connection, import_id, locked=True
-        )  # the second of two processes sees that the first has it
+        # Locked: the second of two processes sees that the first has it.
+        found = imports.get(connection, import_id, locked=True)
         if found.status is ImportStatus.RUNNING:
-            return _take_over(connection, source, found, worker, now, monotonic, run_id)
-        return _start(connection, source, found, worker, now, run_id)
+            return _take_over(connection, applicant, found)
+        return _start(connection, applicant, found)
 
     try:
         return database.transact(unit, patience)
@@ -82,57 +89,45 @@ def already_running(source: ImportSource, row: ImportRow) -> ImportAlreadyRunnin
     )
 
 
-def _start(
-    connection: Connection, source: ImportSource, row: ImportRow, worker: Worker, now: datetime, run_id: str | None
-) -> ImportRow:
+def _start(connection: Connection, applicant: Applicant, row: ImportRow) -> ImportRow:
+    source, worker, now = applicant.source, applicant.worker, applicant.now
     other = imports.running(connection, source.name)
     if other is not None:
         raise already_running(source, other)
-    started = transitions.start(connection, row.id, worker, now, run_id)
+    started = transitions.start(connection, row.id, worker, now, applicant.run_id)
     events.note(connection, row.id, now, events.STARTED, f"Started by process {worker.pid} on {worker.host}.")
     return decide_reading(connection, source, started, now)
 
 
-def _take_over(
-    connection: Connection,
-    source: ImportSource,
-    row: ImportRow,
-    worker: Worker,
-    now: datetime,
-    monotonic: float,
-    run_id: str | None,
-) -> ImportRow:
-    if not liveness(row, source.lease, monotonic).is_dead(now):
-        raise already_running(source, row)
-    taken = transitions.take_over(connection, row, worker, now, run_id)
-    sentence = f"Process {worker.pid} on {worker.host} resumes the import: {_why_taken(row, taken)}."
-    events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
+def _take_over(connection: Connection, applicant: Applicant, row: ImportRow) -> ImportRow:
+    if not applicant.finds_dead_worker(row):
+        raise already_running(applicant.source, row)
+    taken = transitions.take_over(connection, row, applicant.worker, applicant.now, applicant.run_id)
+    _note_resume(connection, applicant, row, taken, "resumes the import")
     return taken
 
 
-def take_lead(
-    connection: Connection,
-    source: ImportSource,
-    row: ImportRow,
-    worker: Worker,
-    now: datetime,
-    run_id: str | None,
-    shard: int,
-) -> ImportRow | None:
+def take_lead(connection: Connection, applicant: Applicant, row: ImportRow, shard: int) -> ImportRow | None:
     """Give the lead of an import to one of its shards, since its worker is dead; return the import's row.
 
     Return None if the import was resumed too often and ends here as failed. Raises LeaseLost if another worker was
     faster.
     """
-    if is_hopeless(connection, row):
-        end_stalled(
-            connection, row, now, ImportStatus.FAILED, resume_limit_reason(row.resumes, resumes.worker_error(row))
-        )
+    worker, now, run_id = applicant.worker, applicant.now, applicant.run_id
+    reason = hopeless_reason(connection, row)
+    if reason is not None:
+        end_stalled(connection, row, now, ImportStatus.FAILED, reason)
         return None
     taken = transitions.take_over(connection, row, worker, now, run_id, was_stalled=False)
-    sentence = f"Process {worker.pid} on {worker.host}, shard {shard}, leads the import now: {_why_taken(row, taken)}."
-    events.note(connection, row.id, now, "import_resumed", sentence, run_before=row.dagster_run_id)
+    _note_resume(connection, applicant, row, taken, f"leads the import now, as shard {shard}")
     return taken
+
+
+def _note_resume(connection: Connection, applicant: Applicant, row: ImportRow, taken: ImportRow, what: str) -> None:
+    """Record that the worker has the import, and why; `what` says as what."""
+    worker = applicant.worker
+    sentence = f"Process {worker.pid} on {worker.host} {what}: {_why_taken(row, taken)}."
+    events.note(connection, row.id, applicant.now, "import_resumed", sentence, run_before=row.dagster_run_id)
 
 
 def _why_taken(row: ImportRow, taken: ImportRow) -> str:
@@ -146,12 +141,18 @@ def _why_taken(row: ImportRow, taken: ImportRow) -> str:
 
 
 def end_stalled(connection: Connection, row: ImportRow, now: datetime, status: ImportStatus, reason: str) -> None:
+    """End an import whose worker is dead. Raises LeaseLost if another process was faster."""
     transitions.end_stalled(connection, row, now, status, reason)
     events.note(connection, row.id, now, f"import_{status}", end_sentence(reason, status))
 
 
-def is_hopeless(connection: Connection, row: ImportRow) -> bool:
-    """Return True if a stalled import was resumed too often without progress. An orderly release does not count."""
-    if row.resumes < MAX_RESUMES or (row.pid is None and resumes.worker_error(row) is None):
-        return False
-    return resumes.without_progress(connection, row) >= MAX_RESUMES
+def hopeless_reason(connection: Connection, row: ImportRow) -> str | None:
+    """Return why a stalled import is not resumed once more: too often without progress; None if it may be.
+
+    An orderly release does not count as a resume.
+    """
+    error = resumes.worker_error(row)
+    if row.resumes < MAX_RESUMES or (row.pid is None and error is None):
+        return None
+    is_hopeless = resumes.without_progress(connection, row) >= MAX_RESUMES
+    return resume_limit_reason(row.resumes, error) if is_hopeless else None
