@@ -13,12 +13,8 @@ from sqlalchemy import Connection, Row, Select, func, insert, or_, select
 
 from import_pipeline.errors import ImportNotFound
 from import_pipeline.rules.import_metadata import ImportFacts, ImportOptions
-from import_pipeline.rules.status import (
-    WHOLE_KINDS,
-    ImportKind,
-    ImportStatus,
-    Trigger,
-)
+from import_pipeline.rules.lists.read_state import ReadState
+from import_pipeline.rules.status import WHOLE_KINDS, ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking.tables import imports
 from import_pipeline.tracking.workers import Worker
 
@@ -92,6 +88,11 @@ class ImportRow:
         """Items that need no more work: imported, unchanged, skipped, gone, or permanently failed."""
         without_details = self.items_skipped_count + self.items_gone_count
         return self.items_imported_count + self.items_unchanged_count + self.items_failed_count + without_details
+
+    @property
+    def read_state(self) -> ReadState:
+        """The state of reading its lists. Chosen items count as read once they are stored."""
+        return ReadState.read(self.checkpoint)
 
     @property
     def facts(self) -> ImportFacts:

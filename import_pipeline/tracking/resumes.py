@@ -63,14 +63,11 @@ def _current_mark(connection: Connection, found: ImportRow) -> ProgressMark:
     count, tries = connection.execute(
         select(func.count(), func.coalesce(func.sum(statuses.c.failure_count), 0)).where(*rows)
     ).one()
-    checkpoint = found.checkpoint or {}
+    state = found.read_state
     return ProgressMark(
         found=count,
         done=found.items_done,
         tries=int(tries),
-        reading=int(checkpoint.get("passes", 0)),
-        page=int(checkpoint.get("page", 0))
-        + (found.slices_count or 0)
-        + found.slices_completed_count
-        + found.slices_failed_count,
+        reading=state.passes,
+        page=state.page + (found.slices_count or 0) + found.slices_completed_count + found.slices_failed_count,
     )

@@ -1,6 +1,6 @@
 """Items of a source across imports: stored versions, ETags, item numbers, and removal from the list."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, null, or_, select, update
 
+from import_pipeline.rules.lists.read_state import ReadState
 from import_pipeline.rules.status import ImportKind, ItemStatus
 from import_pipeline.tracking.database.dialect import chunks, insert_for
 from import_pipeline.tracking.events import STARTED
@@ -60,12 +61,11 @@ def in_slice(connection: Connection, row: ImportRow, external_ids: Sequence[str]
     return found
 
 
-def last_checkpoint(connection: Connection, row: ImportRow) -> Mapping[str, Any] | None:
-    """Return the checkpoint of the latest earlier import that read the source's list; None if there is none."""
+def last_read_state(connection: Connection, row: ImportRow) -> ReadState:
+    """Return the state of the latest earlier import that read the source's list; an empty one if there is none."""
     before = (imports.c.source == row.source, imports.c.id < row.id, imports.c.kind != ImportKind.SELECTION)
     newest = select(imports.c.checkpoint).where(*before, imports.c.checkpoint.is_not(None))
-    found: Mapping[str, Any] | None = connection.scalar(newest.order_by(imports.c.id.desc()).limit(1))
-    return found
+    return ReadState.read(connection.scalar(newest.order_by(imports.c.id.desc()).limit(1)))
 
 
 def forget_versions(connection: Connection, source: str, *, etags: bool = False) -> int:

@@ -36,7 +36,7 @@ def settle_bookmark(
     if row.kind is ImportKind.FULL:
         due_at = row.scheduled_at or row.created_at
         bookmarks.record_full(connection, row.source, due_at=due_at, import_id=row.id)
-    mark = ReadMark.read((row.checkpoint or {}).get("mark"))
+    mark = row.read_state.read_mark
     before = bookmarks.of_source(connection, row.source)
     positions = row.facts.positions or ""
     of_import = Mover(import_id=row.id, revision=revision, positions=positions)

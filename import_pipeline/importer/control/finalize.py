@@ -84,7 +84,7 @@ def _finalize(installation: Installation, import_id: int) -> Finalized:
             events.note(connection, import_id, now, "items_closed", sentence)
         only_list = row.kind is ImportKind.DISCOVERY
         unfinished = 0 if only_list else items.remaining(connection, import_id).unfinished
-        return row, lease, unfinished, bool((row.checkpoint or {}).get("complete"))
+        return row, lease, unfinished, row.read_state.complete
 
     found = installation.transact(unit)
     if found is None:

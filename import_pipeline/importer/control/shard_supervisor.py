@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.workers import shard_liveness, workers_of
-from import_pipeline.importer.runtime.context import is_listed
 from import_pipeline.rules.liveness import MAX_CLOCK_SKEW
 from import_pipeline.rules.scheduling import RUN_START
 from import_pipeline.rules.sharding import Reclaim, ShardedImport, ShardState, decide_shards
@@ -104,7 +103,7 @@ def _sharded(row: ImportRow, source: ImportSource, *, waits_for_store: bool) -> 
     done = row.items_done
     return ShardedImport(
         wanted=workers_of(row, source),
-        is_listed=row.checkpoint is not None if source.overlap else is_listed(row),
+        is_listed=row.checkpoint is not None if source.overlap else row.read_state.complete,
         items_left=None if row.items_count is None else row.items_count - done,
         enough_for_one=source.concurrency,
         is_cancelled=row.cancel_requested_at is not None,

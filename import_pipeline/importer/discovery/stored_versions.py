@@ -1,8 +1,5 @@
 """Forget stored versions if the source's `version()` or `revision` has changed since they were stored."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
@@ -32,9 +29,9 @@ async def forget_outdated_versions(context: ImportContext) -> None:
     def forget(connection: Connection) -> None:
         leases.hold(connection, context.lease, to_write=True)
         _follow_revision(connection, context)
-        before = _versions_in(context.row.checkpoint)
+        before = context.row.read_state.versions
         if before is None:
-            before = _versions_in(source_items.last_checkpoint(connection, context.row))
+            before = source_items.last_read_state(connection, context.row).versions
         if before is None or before == now:
             return
         count = source_items.forget_versions(connection, context.source.name)
@@ -63,10 +60,3 @@ def _follow_revision(connection: Connection, context: ImportContext) -> None:
         f"The stored versions of {count:,} items are forgotten; no row is deleted."
     )
     events.note(connection, context.row.id, now, REVISION_CHANGED, sentence, items=count, revision=source.revision)
-
-
-def _versions_in(checkpoint: Mapping[str, Any] | None) -> str | None:
-    """Return the fingerprint of `version()` that a checkpoint holds, of one list or of many; None without one."""
-    basis = (checkpoint or {}).get("basis") or {}
-    found: str | None = basis.get("versions")
-    return found

@@ -21,7 +21,7 @@ from import_pipeline.importer.execution.session import ImportRun, run_session
 from import_pipeline.importer.lifecycle.finish import complete, end
 from import_pipeline.importer.lifecycle.notifications import send_notices
 from import_pipeline.importer.lifecycle.workers import shard_liveness
-from import_pipeline.importer.runtime.context import ImportContext, is_listed
+from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.runtime.database_wait import patience_of
 from import_pipeline.rules.endings import (
     BrokeOff,
@@ -229,7 +229,7 @@ class ShardSession:
 
 async def _share(context: ImportContext, leadership: Leadership) -> FinishRole:
     """Fetch items; beside that, execute the lead if this shard has taken it."""
-    context.discovered = is_listed(context.row)
+    context.discovered = context.row.read_state.complete
     async with asyncio.TaskGroup() as group:
         group.create_task(leadership.serve(context))
         try:

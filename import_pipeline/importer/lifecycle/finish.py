@@ -9,7 +9,6 @@ from sqlalchemy.exc import StatementError
 
 from import_pipeline.errors import ImportFailed
 from import_pipeline.importer.bookmarks.moving import settle_bookmark
-from import_pipeline.rules.progress import incomplete_reason
 from import_pipeline.rules.status import ImportKind, ImportStatus, end_sentence
 from import_pipeline.tracking import events, imports, items, leases, source_items, transitions
 from import_pipeline.tracking.database.engine import Database
@@ -63,16 +62,11 @@ def _complete(
     if row.kind is not ImportKind.DISCOVERY and left.unfinished:
         raise ImportFailed(f"{left.unfinished} items are unfinished although no worker is left for them")
     current = imports.get(connection, row.id)
-    checkpoint = current.checkpoint or {}
-    reason = None
-    if row.kind is not ImportKind.SELECTION:
-        named = _named_count(connection, current)
-        reason = incomplete_reason(named, checkpoint.get("total"), checkpoint.get("stopped"))
-    elif "sliced" in checkpoint:  # a retry of slices
-        reason = checkpoint.get("stopped")
+    is_sliced, reason = current.read_state.sliced, None
+    if row.kind is not ImportKind.SELECTION or is_sliced:  # a retry of slices reads lists, too
+        reason = current.read_state.incomplete_reason(items.count(connection, row.id))
     current = settle_bookmark(connection, current, lease, now, reason=reason)
     current = _note_deleted(connection, current, lease, now)
-    is_sliced = "sliced" in checkpoint
     if row.kind in LISTING_ALL and (reason is None or is_sliced) and row.options.limit is None:
         if row.options.fresh and reason is None:
             _delete_unmet(connection, current, lease, now, model, kept)
@@ -85,13 +79,6 @@ def _complete(
     events.note(connection, row.id, now, "import_completed", sentence)
     if reason:
         events.note(connection, row.id, now, "import_incomplete", f"Incomplete: {reason}.")
-
-
-def _named_count(connection: Connection, row: ImportRow) -> int:
-    """Return the number of items that the list named, tombstones included. Owed items were not named."""
-    checkpoint = row.checkpoint or {}
-    named: int = items.count(connection, row.id) - checkpoint.get("owed", 0) + checkpoint.get("rowless", 0)
-    return named
 
 
 def _delete_unmet(
@@ -121,7 +108,7 @@ def rows_in_words(count: int) -> str:
 
 def _note_deleted(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> ImportRow:
     """Record how many items tombstones of the list have marked as gone; return the changed row."""
-    deleted = (row.checkpoint or {}).get("deleted", 0)
+    deleted = row.read_state.deleted
     if not deleted:
         return row
     metadata = row.metadata_with(gone=deleted)

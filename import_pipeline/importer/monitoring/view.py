@@ -178,16 +178,16 @@ def history_size(limits: str) -> int:
 
 
 def _requests_left(row: ImportRow, remaining: Remaining, per_page: int, per_request: int) -> int | None:
-    checkpoint = row.checkpoint or {}
+    state = row.read_state
     limit = row.options.limit
     total = row.items_count if limit is None or row.items_count is None else min(row.items_count, limit)
     return requests_left(
         total=total,
-        seen=int(checkpoint.get("seen", 0)),
+        seen=state.seen,
         unfinished=remaining.unfinished,
         unchanged=row.items_unchanged_count,
         per_page=per_page,
-        listed=bool(checkpoint.get("complete")),
+        listed=state.complete,
         details=row.kind is not ImportKind.DISCOVERY,
         per_request=per_request,
     )

@@ -118,7 +118,7 @@ class ImportContext:
     async def refresh_discovered(self) -> None:
         """Read from the database whether the list is complete, if another worker reads it."""
         if not (self.lease.is_lead or self.discovered):
-            self.discovered = is_listed(await self.write(imports.get, self.row.id))
+            self.discovered = (await self.write(imports.get, self.row.id)).read_state.complete
 
     def close(self) -> None:
         """Wait until the writer's thread has finished."""
@@ -133,8 +133,3 @@ class ImportContext:
     def options(self) -> ImportOptions:
         """The options that the import was created with."""
         return self.row.options
-
-
-def is_listed(row: ImportRow) -> bool:
-    """Return True if the import's list has been read to its end, or its items were chosen."""
-    return bool((row.checkpoint or {}).get("complete"))

@@ -19,8 +19,8 @@ def ended(connection: Connection, row: ImportRow, state: SlicesState) -> SlicesS
     done = replace(state, complete=True, stopped=reason)
     if row.facts.bookmark_revision is None:
         return done
-    deleted = sum(int(each.get("deleted", 0)) for each in slices.checkpoints(connection, row.id))
-    mark = ReadMark.of_slices(ReadMark.read(each.get("mark")) for each in slices.checkpoints(connection, row.id))
+    deleted = sum(each.deleted for each in slices.read_states(connection, row.id))
+    mark = ReadMark.of_slices(each.read_mark for each in slices.read_states(connection, row.id))
     return replace(done, owed=add_owed(connection, row), deleted=deleted, mark=_with_top(connection, row, mark))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
+from import_pipeline.rules.lists.read_state import ReadState
 from import_pipeline.rules.status import UNENDED, ImportKind, ImportStatus, ItemStatus
 from import_pipeline.tracking import imports as import_rows
 from import_pipeline.tracking import source_items as items_of_source
@@ -42,7 +43,7 @@ def reference(connection: Connection, source: str) -> ImportRow | None:
     ended = import_rows.latest(connection, source=source, statuses=(ImportStatus.COMPLETED,), limit=IMPORTS_SEARCHED)
     partial = {ImportKind.SELECTION, ImportKind.DISCOVERY}
     for each in ended:
-        if each.kind not in partial and each.options.limit is None and "sliced" in (each.checkpoint or {}):
+        if each.kind not in partial and each.options.limit is None and each.read_state.sliced:
             return each
     return None
 
@@ -76,9 +77,9 @@ def changed_or_owed(connection: Connection, source: str, reference_id: int) -> C
     An item has changed since if an import changed it that had not ended when the reference began: ids order imports
     better than the clocks of workers. A slice was not finished if it or one of its items failed.
     """
-    state = connection.scalar(select(imports.c.checkpoint).where(imports.c.id == reference_id)) or {}
+    state = ReadState.read(connection.scalar(select(imports.c.checkpoint).where(imports.c.id == reference_id)))
     changed_by = source_items.c.changed_import_id
-    later = or_(changed_by > state.get("parent_until", 0), changed_by.in_(state.get("parent_open", ())))
+    later = or_(changed_by > state.parent_until, changed_by.in_(state.parent_open))
     unread = select(slices.c.key).where(slices.c.import_id == reference_id, ~was_read_whole())
     failed = and_(statuses.c.import_id == reference_id, statuses.c.status == ItemStatus.FAILED)
     items = source_items.alias("child_items")
@@ -98,15 +99,15 @@ def removable(row: ImportRow, *, is_whole: bool) -> ColumnElement[bool] | None:
     Also those of a parent's item that is gone; and if all of the source's slices were read whole (`is_whole`), those
     that several slices had listed. Return None for an import with one list, which proves it for all items.
     """
-    state = row.checkpoint or {}
-    if "sliced" not in state:
+    state = row.read_state
+    if not state.sliced:
         return None
-    parent, is_whole = state.get("parent"), is_whole and state.get("reference") is None
+    is_whole = is_whole and state.reference is None
     read = select(slices.c.key).where(slices.c.import_id == row.id, was_read_whole(), ~is_split())
     proofs = [source_items.c.slice.in_(read)]
-    if parent is not None:
+    if state.parent is not None:
         parents = source_items.alias("parents")
-        gone = select(parents.c.external_id).where(parents.c.source == parent, parents.c.gone_at.is_not(None))
+        gone = select(parents.c.external_id).where(parents.c.source == state.parent, parents.c.gone_at.is_not(None))
         proofs.append(source_items.c.slice.in_(gone))
     if is_whole:
         proofs.append(source_items.c.slice.is_(None))

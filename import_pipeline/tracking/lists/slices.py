@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, update
 
+from import_pipeline.rules.lists.read_state import ReadState
 from import_pipeline.rules.lists.slice_keys import SliceOutcome
-from import_pipeline.rules.progress import incomplete_reason
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking import items
 from import_pipeline.tracking.counters import NOTHING, CounterDelta, sums
@@ -177,9 +177,7 @@ class SliceRow(ListRow):
         if count is None:
             self._update(connection, lease, checkpoint=dict(checkpoint))
             return
-        named = count + checkpoint.get("rowless", 0)
-        reason = incomplete_reason(named, checkpoint.get("total"), checkpoint.get("stopped"))
-        added = 0
+        added, reason = 0, ReadState.read(checkpoint).incomplete_reason(count)
         if self.parts:
             added, reason = add_parts(connection, lease.import_id, self.key, self.parts)
         self._update(
@@ -247,11 +245,11 @@ def outcome(connection: Connection, import_id: int) -> SliceOutcome:
     return SliceOutcome(**found)
 
 
-def checkpoints(connection: Connection, import_id: int) -> Iterator[Mapping[str, Any]]:
-    """Yield the checkpoints of the slices that were begun, in their order."""
+def read_states(connection: Connection, import_id: int) -> Iterator[ReadState]:
+    """Yield the states of reading the slices that were begun, in their order."""
     begun = select(slices.c.checkpoint).where(slices.c.import_id == import_id, slices.c.checkpoint.is_not(None))
     with connection.execute(begun.order_by(slices.c.id).execution_options(yield_per=1000)) as rows:
-        yield from rows.scalars()
+        yield from map(ReadState.read, rows.scalars())
 
 
 def failures(connection: Connection, import_id: int, limit: int = 100) -> list[FailedSlice]:
