@@ -9,7 +9,7 @@ from import_pipeline.clock import Clock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.ratelimit import Permits, Usage, open_permits
 from import_pipeline.ratelimit.endpoints import name_of_endpoint, parse_limits
-from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, StoreError
+from import_pipeline.ratelimit.protocol import ExchangeRequest, StoreError, windows_of
 from import_pipeline.ratelimit.usage import combined, usage_of
 from import_pipeline.settings import Settings
 from import_pipeline.tracking.imports import ImportRow
@@ -54,12 +54,14 @@ class UsageReader:
         self._permits = self._permits or open_permits(self.settings.redis_url, self.settings.limits_path)
         now, found = self.clock.now(), dict[str, Usage]()
         for prefix, tiers in parse_limits(limits).items():
-            windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
-            name = name_of_endpoint(api, prefix)
-            ask = ExchangeRequest(
-                api=name, process=self._name, tiers=windows, concurrent=tiers.concurrent, count_units=True
+            request = ExchangeRequest(
+                api=name_of_endpoint(api, prefix),
+                process=self._name,
+                tiers=windows_of(tiers),
+                concurrent=tiers.concurrent,
+                count_units=True,
             )
-            found[prefix] = usage_of(self._permits.exchange(ask), tiers, now)
+            found[prefix] = usage_of(self._permits.exchange(request), tiers, now)
         return combined(found)
 
 

@@ -23,6 +23,7 @@ from import_pipeline.ratelimit.protocol import (
     Outcome,
     PermitRequest,
     Settlement,
+    windows_of,
 )
 
 NAME = "response-clocked"
@@ -79,7 +80,7 @@ class ResponseClockedRateLimiter(RateLimiter):
             ExchangeRequest(
                 api=item.key_for(*identifiers),
                 process=self._process,
-                tiers=((item.amount, item.get_expiry() * SECOND),),
+                tiers=windows_of([item]),
                 wanted=wanted,
                 settled=settled,
                 look_ahead=0,

@@ -4,9 +4,12 @@ All times are whole microseconds. Ages and waits count from the store's now. `al
 the stores in Python, `stores/lua/` for Redis.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from limits import RateLimitItem
 
 SECOND = 1_000_000
 
@@ -14,6 +17,11 @@ SECOND = 1_000_000
 def name_of_lane(api: str, lane: str) -> str:
     """Return the name under which a store keeps a lane of an API (see lanes.py); the API's own if `lane` is empty."""
     return f"{api}, {lane}" if lane else api
+
+
+def windows_of(tiers: Iterable[RateLimitItem]) -> tuple[tuple[int, int], ...]:
+    """Return (amount, window) of each tier, as an exchange request names it."""
+    return tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
 
 
 class Outcome(StrEnum):

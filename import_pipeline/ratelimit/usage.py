@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from import_pipeline.ratelimit.protocol import SECOND, ExchangeReply
+from import_pipeline.ratelimit.protocol import SECOND, ExchangeReply, windows_of
 from import_pipeline.ratelimit.tiers import Tiers
 from import_pipeline.settings.endpoint_limits import join_endpoints
 
@@ -38,7 +38,7 @@ class Usage:
 
 def usage_of(result: ExchangeReply, tiers: Tiers, now: datetime) -> Usage:
     """Return the usage in the reply to an exchange with `count_units`."""
-    windows = result.inferred_tiers or tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
+    windows = result.inferred_tiers or windows_of(tiers)
     return Usage(
         allowed_fraction=result.allowed_fraction / MILLION,
         is_learned=bool(result.inferred_tiers),

@@ -13,7 +13,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.ratelimit import open_permits
 from import_pipeline.ratelimit.endpoints import name_of_endpoint, parse_limits
 from import_pipeline.ratelimit.lanes import LISTS
-from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, StoreError, name_of_lane
+from import_pipeline.ratelimit.protocol import ExchangeRequest, StoreError, name_of_lane, windows_of
 from import_pipeline.tracking import events, heartbeats
 
 LIFTED = "pause_lifted"
@@ -57,11 +57,11 @@ def _lift(installation: Installation, source: ImportSource) -> timedelta:
     try:
         for prefix, tiers in parse_limits(source.limits_text).items():
             name = name_of_endpoint(source.api, prefix)
-            windows = tuple((tier.amount, tier.get_expiry() * SECOND) for tier in tiers)
-            ask = ExchangeRequest(api=name, process=process, tiers=windows, concurrent=tiers.concurrent)
-            left = max(left, permits.exchange(ask).pause)
-            permits.exchange(replace(ask, lift_pause=True))
-            permits.exchange(ExchangeRequest(api=name_of_lane(name, LISTS), process=process, tiers=(), lift_pause=True))
+            own = ExchangeRequest(api=name, process=process, tiers=windows_of(tiers), concurrent=tiers.concurrent)
+            of_lists = ExchangeRequest(api=name_of_lane(name, LISTS), process=process, tiers=())
+            left = max(left, permits.exchange(own).pause)
+            for request in (own, of_lists):
+                permits.exchange(replace(request, lift_pause=True))
     except StoreError as error:
         raise LimiterUnavailable(f"the pause of {source.api} cannot be lifted: {error}", said=str(error)) from error
     finally:

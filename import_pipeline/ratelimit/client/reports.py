@@ -8,7 +8,7 @@ from import_pipeline.ratelimit.algorithm.bucketed_window import is_bucketed
 from import_pipeline.ratelimit.client.outbox import Outbox, SettledPermit
 from import_pipeline.ratelimit.client.permit_history import PermitHistory
 from import_pipeline.ratelimit.client.wait_queue import Permit
-from import_pipeline.ratelimit.protocol import SECOND, AdvertisedLimit, ExchangeReply, Outcome
+from import_pipeline.ratelimit.protocol import SECOND, AdvertisedLimit, ExchangeReply, Outcome, windows_of
 from import_pipeline.ratelimit.tiers import Tiers
 
 #: Seconds; answers are reported within a twentieth of the shortest window, since others wait for their units.
@@ -38,7 +38,7 @@ class Reports:
         tiers = self.tiers
         self.reports_permits = bool(tiers) or tiers.concurrent > 0
         windows = [tier.get_expiry() for tier in tiers]
-        logged = [tier.get_expiry() for tier in tiers if not is_bucketed(tier.amount, tier.get_expiry() * SECOND)]
+        logged = [window / SECOND for amount, window in windows_of(tiers) if not is_bucketed(amount, window)]
         otherwise = 0.0 if self.reports_permits else FREE_HISTORY
         self._history = PermitHistory(max(logged, default=otherwise), max(windows, default=0.0))
         self._flush = max(SOONEST_FLUSH, min(LATEST_FLUSH, min(windows, default=0) / 20))

@@ -13,6 +13,7 @@ from import_pipeline.ratelimit.protocol import (
     PermitStore,
     StoreError,
     name_of_lane,
+    windows_of,
 )
 from import_pipeline.ratelimit.tiers import Tiers
 
@@ -47,7 +48,7 @@ class StoreSession:
         return ExchangeRequest(
             api=name_of_lane(self.api, self.lane),
             process=self._process,
-            tiers=tuple((tier.amount, tier.get_expiry() * SECOND) for tier in self.tiers),
+            tiers=windows_of(self.tiers),
             concurrent=self.tiers.concurrent,
             look_ahead=int(LOOK_AHEAD * SECOND),
             count_units=count_units,

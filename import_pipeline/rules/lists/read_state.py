@@ -54,4 +54,3 @@ class ReadState:
         The list has named tombstones, which have no rows, and has not named owed items, which have.
         """
         return incomplete_reason(items_count - self.owed + self.rowless, self.total, self.stopped)
-
