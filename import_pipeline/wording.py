@@ -24,9 +24,14 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
+def capitalized(text: str) -> str:
+    """Return a clause as the beginning of a sentence; the case of its other letters stays."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def sentence(text: str) -> str:
     """Return a clause as a sentence: its first letter capital, a full stop at the end."""
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+    return f"{capitalized(text)}{'' if text.endswith(('.', '!', '?')) else '.'}"
 
 
 def iso(at: datetime | None) -> str | None:

@@ -19,6 +19,7 @@ from import_pipeline.importer.user_code.hooks import call_hook, describe_error, 
 from import_pipeline.logs import report
 from import_pipeline.settings import Settings, SourceSettings, parsers, read_environment
 from import_pipeline.settings.endpoint_limits import together
+from import_pipeline.wording import sentence
 
 
 def load_sources(settings: Settings) -> list[ImportSource]:
@@ -209,7 +210,7 @@ def _shared(table: str, writers: Sequence[ImportSource]) -> str:
 
 @lru_cache(maxsize=100)  # once per process: sensors load the sources again and again
 def _warn(note: str) -> None:
-    report("sources_share_a_table", f"{note[:1].upper()}{note[1:]}.", level=logging.WARNING)
+    report("sources_share_a_table", sentence(note), level=logging.WARNING)
 
 
 def validate(listed: object, setting: str) -> list[ImportSource]:

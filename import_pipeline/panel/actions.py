@@ -65,7 +65,7 @@ def retry(request: Request, form: Form) -> str:
     """Schedule an import of what another one left, or only of the items that failed like the one in the form."""
     installation, import_id = panel_of(request).installation, request.path_params["import_id"]
     if like := form.get("like"):
-        retried = retries.retry_alike(installation, import_id, like, by=_who(request), why=_reason(form))
+        retried = retries.retry_alike(installation, import_id, like, by=_who(request), reason=_reason(form))
     else:
         retried = retries.retry(installation, import_id, by=_who(request), reason=_reason(form))
     return f"/imports/{retried.row.id}?done={_named('retry', already=retried.already is not None)}"
@@ -76,7 +76,7 @@ def import_item(request: Request, form: Form) -> str:
     """Schedule an import of one item."""
     installation = panel_of(request).installation
     source, external_id = installation.source(form.get("source", "")), form.get("id", "")
-    made = retries.import_again(installation, source, [external_id], by=_who(request), why=_reason(form))
+    made = retries.import_again(installation, source, [external_id], by=_who(request), reason=_reason(form))
     return f"/imports/{made.row.id}?done={_named('again', already=made.already is not None)}"
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from import_pipeline.errors import InvalidTransition
+from import_pipeline.wording import sentence
 
 
 class ImportStatus(StrEnum):
@@ -126,5 +127,4 @@ def with_reason(reason: str, status: str) -> str:
 
 def end_sentence(reason: str, status: str) -> str:
     """Return how and why an import ended, as in `Failed: the token is refused.` or `Cancelled by Ada.`"""
-    said = with_reason(reason, status)
-    return said[:1].upper() + said[1:] + ("" if said.endswith((".", "!", "?")) else ".")
+    return sentence(with_reason(reason, status))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -12,7 +13,7 @@ from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.rules.status import UNENDED, Trigger
 from import_pipeline.tracking import events, imports, items, scheduling
-from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.imports import ImportRow, NewImport
 from import_pipeline.tracking.lists import leftovers
 from import_pipeline.tracking.requests import NewRequest, RequestKind, attribution
 from import_pipeline.wording import plural, visible
@@ -60,21 +61,16 @@ def retry(
         source = _listed_source(installation, row)
         refetch = bool(left.slices) and row.options.fetches_all  # its items have the versions of before
         new = new_import(source, Trigger.RETRY, retry_of=import_id, scheduled_at=now, by=by, refetch=refetch)
-        made = imports.create(connection, new, now)
-        outcome = f"Import {made.id} retries {left.in_words} of import {import_id}."
-        sentence = f"{outcome} Requested {attribution(by, reason)}."
-        events.note(connection, made.id, now, "import_requested", sentence)
         request = NewRequest(
             source=row.source, kind=RequestKind.RETRY, import_id=import_id, requested_by=by, reason=reason
         )
-        record_fulfilled(connection, request, now, outcome, made.id)
-        return RetryAnswer(row=made)
+        return _create(connection, new, request, now, f"retries {left.in_words} of import {import_id}")
 
     return installation.transact(unit)
 
 
 def import_again(
-    installation: Installation, source: ImportSource, external_ids: Sequence[str], *, by: str, why: str | None = None
+    installation: Installation, source: ImportSource, external_ids: Sequence[str], *, by: str, reason: str | None = None
 ) -> RetryAnswer:
     """Schedule an import of chosen items; it is due now. If one of the same items has not ended, nothing is added.
 
@@ -90,19 +86,24 @@ def import_again(
                 already = f"Import {row.id} already imports {_which(chosen)}; nothing was added."
                 return RetryAnswer(row=row, already=already)
         new = new_import(source, Trigger.REQUEST, only=chosen, scheduled_at=now, by=by)
-        made = imports.create(connection, new, now)
-        outcome = f"Import {made.id} imports {_which(chosen)} of {source.name} again."
-        sentence = f"{outcome} Requested {attribution(by, why)}."
-        events.note(connection, made.id, now, "import_requested", sentence)
-        request = NewRequest(source=source.name, kind=RequestKind.RETRY, requested_by=by, reason=why)
-        record_fulfilled(connection, request, now, outcome, made.id)
-        return RetryAnswer(row=made)
+        request = NewRequest(source=source.name, kind=RequestKind.RETRY, requested_by=by, reason=reason)
+        return _create(connection, new, request, now, f"imports {_which(chosen)} of {source.name} again")
 
     return installation.transact(unit)
 
 
+def _create(connection: Connection, new: NewImport, request: NewRequest, now: datetime, purpose: str) -> RetryAnswer:
+    """Create the import, and record the request that it fulfils; `purpose` ends the sentence about it."""
+    made = imports.create(connection, new, now)
+    outcome = f"Import {made.id} {purpose}."
+    sentence = f"{outcome} Requested {attribution(request.requested_by, request.reason)}."
+    events.note(connection, made.id, now, "import_requested", sentence)
+    record_fulfilled(connection, request, now, outcome, made.id)
+    return RetryAnswer(row=made)
+
+
 def retry_alike(
-    installation: Installation, import_id: int, external_id: str, *, by: str, why: str | None = None
+    installation: Installation, import_id: int, external_id: str, *, by: str, reason: str | None = None
 ) -> RetryAnswer:
     """Schedule an import of the items that failed for the same reason as this one, at most MAX_ALIKE.
 
@@ -112,7 +113,7 @@ def retry_alike(
         row = imports.get(connection, import_id)
         check_has_ended(row)
         alike = items.failed_alike(connection, import_id, external_id, MAX_ALIKE)
-    return import_again(installation, _listed_source(installation, row), alike, by=by, why=why)
+    return import_again(installation, _listed_source(installation, row), alike, by=by, reason=reason)
 
 
 def _which(external_ids: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.ratelimit.stores.redis_health import eviction, inspect_redis
 from import_pipeline.settings import Settings
 from import_pipeline.tracking import events
+from import_pipeline.wording import capitalized
 
 #: The event of a Redis that may evict permits.
 EVICTS = "limiter_store_evicts"
@@ -34,7 +35,7 @@ class LimiterOutageReporter:
         if self._is_reported or now - self._since < REPORTED_AFTER:
             return
         reason = f"the rate-limit store has not answered since {self._since:%H:%M:%S} UTC"
-        message = f"T{reason[1:]}; nothing is sent until it is back. {cause_of(error)}."
+        message = f"{capitalized(reason)}; nothing is sent until it is back. {cause_of(error)}."
         await self._context.note(events.WAITS, message, reason=reason, until=None)
         self._is_reported = True
 
@@ -48,8 +49,8 @@ class LimiterOutageReporter:
 
 
 def cause_of(error: LimiterUnavailable) -> str:
-    """Return the store's own error, and what to do about it, as a sentence."""
-    return error.said[:1].upper() + error.said[1:]
+    """Return the store's own error, and what to do about it, as a sentence without a full stop."""
+    return capitalized(error.said)
 
 
 async def note_eviction(context: ImportContext, settings: Settings) -> None:

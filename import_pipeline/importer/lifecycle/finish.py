@@ -74,7 +74,7 @@ def _complete(
     transitions.end(connection, lease, now, ImportStatus.COMPLETED, incomplete_reason=reason)
     sentence = (
         f"Completed: {current.items_imported_count} imported, {current.items_unchanged_count} unchanged, "
-        f"{current.items_failed_count} failed{left_out(current)}."
+        f"{current.items_failed_count} failed{_left_out(current)}."
     )
     events.note(connection, row.id, now, "import_completed", sentence)
     if reason:
@@ -88,22 +88,17 @@ def _delete_unmet(
     deleted = Deleted(count=0, reason=kept)
     if model is not None:
         deleted = delete_unlisted(connection, row, lease, model, now)
-    sentence = f"Deleted {rows_in_words(deleted.count)} that the list no longer has, as requested."
+    sentence = f"Deleted {plural(deleted.count, 'row')} that the list no longer has, as requested."
     if deleted.reason is not None:
-        rest = f"{rows_in_words(deleted.kept)} kept" if deleted.kept else "No more rows are deleted"
+        rest = f"{plural(deleted.kept, 'row')} kept" if deleted.kept else "No more rows are deleted"
         sentence = f"{sentence} {rest}: {deleted.reason}."
     events.note(connection, row.id, now, "rows_forgotten", sentence, rows=deleted.count, kept=deleted.kept)
 
 
-def left_out(row: ImportRow) -> str:
+def _left_out(row: ImportRow) -> str:
     """Return `, 2 skipped, 1 gone`; empty if there are no such items."""
     counts = ((row.items_skipped_count, "skipped"), (row.items_gone_count, "gone"))
     return "".join(f", {count} {word}" for count, word in counts if count)
-
-
-def rows_in_words(count: int) -> str:
-    """Return `1 row`, `2 rows`."""
-    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _note_deleted(connection: Connection, row: ImportRow, lease: Lease, now: datetime) -> ImportRow:

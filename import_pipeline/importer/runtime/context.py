@@ -26,6 +26,7 @@ from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.database.retrying import Patience
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
+from import_pipeline.wording import capitalized
 
 T = TypeVar("T")
 
@@ -94,7 +95,7 @@ class ImportContext:
         if seconds < 1:
             return
         until = self.clock.now() + timedelta(seconds=seconds)
-        message = f"{reason[:1].upper()}{reason[1:]}; tries again in {seconds:.0f} s."
+        message = f"{capitalized(reason)}; tries again in {seconds:.0f} s."
         await self.note(events.WAITS, message, reason=reason, until=until.isoformat())
 
     def next_attempt(self, failures: int, requested: timedelta | None = None) -> datetime | None:
