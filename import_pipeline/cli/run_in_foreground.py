@@ -20,7 +20,7 @@ from import_pipeline.errors import (
 )
 from import_pipeline.importer.execution.signals import stop_signals
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now, satisfies
+from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.take_over import already_running
 from import_pipeline.importer.lifecycle.wait_for_turn import Turn
@@ -72,21 +72,17 @@ def run_in_foreground(
     if not only:
         _refuse_second(installation, source)
     new = new_import(source, Trigger.CLI, only=only, **options)  # type: ignore[arg-type]
-    turn = _turn(installation, source, new)
-    while True:
-        row = turn.acquire()
-        is_requested = satisfies(row, new)
+
+    def run(row: ImportRow, is_requested: bool) -> ImportSummary:
         if row.status is ImportStatus.RUNNING:
             _print_resumed(row, is_requested=is_requested)
-        try:
-            with nullcontext() if is_requested else _reporting_lost_request(only):
-                summary = run_job(installation, source, row, show=show)
-        except ImportAlreadyRunning as error:
-            turn.wait_again(error)
-            continue
-        if is_requested:
-            return summary
-        click.echo(first_ended_sentence(summary), err=True)
+        with nullcontext() if is_requested else _reporting_lost_request(only):
+            summary = run_job(installation, source, row, show=show)
+        if not is_requested:
+            click.echo(first_ended_sentence(summary), err=True)
+        return summary
+
+    return _turn(installation, source, new).execute(run)
 
 
 def _turn(installation: Installation, source: ImportSource, new: NewImport) -> Turn:

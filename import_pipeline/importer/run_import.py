@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Sequence
 
 from import_pipeline.contracts import ImportSource
-from import_pipeline.errors import ImportAlreadyRunning, UsageError
+from import_pipeline.errors import UsageError
 from import_pipeline.importer.execution.run import execute_import
 from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import satisfies
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.lifecycle.wait_for_turn import Turn
 from import_pipeline.importer.source_loader import configure
@@ -56,13 +55,6 @@ def run_import(
     with open_installation(settings, listed) as installation:
         found = installation.source(source)
         new = new_import(found, Trigger.CLI, full=full, fresh=fresh, refetch=refetch, limit=limit, only=only)
-        turn = Turn(installation, found, new)
-        while True:
-            row = turn.acquire()
-            try:
-                summary = execute_import(ImportRun(installation=installation, source=found), row.id)
-            except ImportAlreadyRunning as error:
-                turn.wait_again(error)
-                continue
-            if satisfies(row, new):
-                return summary
+        return Turn(installation, found, new).execute(
+            lambda row, is_requested: execute_import(ImportRun(installation=installation, source=found), row.id)
+        )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import ImportAlreadyRunning
@@ -10,6 +11,8 @@ from import_pipeline.importer.lifecycle.acquire import find_or_create, satisfies
 from import_pipeline.rules.status import ImportKind
 from import_pipeline.settings import variable_prefix
 from import_pipeline.tracking.imports import ImportRow, NewImport
+
+T = TypeVar("T")
 
 #: Seconds between two checks.
 POLL_SECONDS = 1.0
@@ -58,10 +61,23 @@ class Turn:
                 return row
             self._pause(min(POLL_SECONDS, max(0.0, self._deadline - clock.monotonic())))
 
-    def wait_again(self, error: ImportAlreadyRunning) -> None:
-        """Wait again, since another process started an import after `acquire`. Raises `error` if there is no wait."""
-        if self._patience <= 0:
-            raise error
+    def execute(self, run: Callable[[ImportRow, bool], T]) -> T:
+        """Run the requested import once it may start, after any stalled one; return what `run` returns for it.
+
+        `run(row, is_requested)` executes one import; `is_requested` is False for a stalled one. Raises
+        ImportAlreadyRunning at the end of the wait.
+        """
+        while True:
+            row = self.acquire()
+            is_requested = satisfies(row, self._new)
+            try:
+                result = run(row, is_requested)
+            except ImportAlreadyRunning:  # another process has started an import since
+                if self._patience <= 0:
+                    raise
+                continue
+            if is_requested:
+                return result
 
     def _report_wait(self, error: ImportAlreadyRunning) -> None:
         if not self._is_reported:

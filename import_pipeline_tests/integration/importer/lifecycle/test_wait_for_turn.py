@@ -19,7 +19,7 @@ class Waiting:
 
     def __init__(self, simulation, hand, ends_after):
         self.simulation, self.hand, self.ends_after = simulation, hand, ends_after
-        self.paused, self.reported = [], []
+        self.paused, self.reported, self.lost = [], [], []
 
     def __call__(self, seconds):
         self.paused.append(seconds)
@@ -28,6 +28,12 @@ class Waiting:
             self.hand.import_all("1")
         elif len(self.paused) < self.ends_after:
             self.hand.beat()
+
+    def lose_the_race(self, row, is_requested):
+        """Begin the import after another process has begun one, which does not end."""
+        self.lost.append(is_requested)
+        self.hand, self.ends_after = self.simulation.begin(self.simulation.slot(at(12))), 99
+        self.simulation.begin(row.id, this_process())
 
     def turn(self, **options):
         new = new_import(self.simulation.source, Trigger.CLI, **options)
@@ -76,24 +82,19 @@ def test_any_other_import_is_refused_immediately(busy):
 
 def test_one_that_loses_the_race_for_its_start_waits_on_but_no_longer_in_all(busy):
     waiting = busy(ends_after=2, wait=3.0)
-    simulation, turn = waiting.simulation, waiting.turn(only=["1"])
-    row = turn.acquire()
-    waiting.hand, waiting.ends_after = simulation.begin(simulation.slot(at(12))), 99
-    with pytest.raises(ImportAlreadyRunning) as lost:
-        simulation.begin(row.id, this_process())
-    turn.wait_again(lost.value)
     with pytest.raises(ImportAlreadyRunning):
-        turn.acquire()
+        waiting.turn(only=["1"]).execute(waiting.lose_the_race)
+    assert waiting.lost == [True]
     assert waiting.paused == [1.0, 1.0, 1.0]
     assert len(waiting.reported) == 1
 
 
 def test_any_other_that_loses_the_race_is_refused(busy):
-    turn = busy(ends_after=1).turn()
-    with pytest.raises(ImportAlreadyRunning) as lost:
-        turn.acquire()
+    waiting = busy(ends_after=1)
+    waiting.hand.import_all("1")
     with pytest.raises(ImportAlreadyRunning):
-        turn.wait_again(lost.value)
+        waiting.turn().execute(waiting.lose_the_race)
+    assert (waiting.lost, waiting.paused) == ([True], [])
 
 
 def import_one(home, url, database_url):
