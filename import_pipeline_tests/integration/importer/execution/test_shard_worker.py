@@ -84,7 +84,7 @@ def test_four_processes_share_an_import_and_fetch_nothing_twice(home, database_u
 
 def test_two_of_four_are_killed_and_the_others_do_what_they_held(home, database_url):
     with demo_api(items=400, delay_after_ms=100) as url:
-        with four(home, url, DATABASE_URL=database_url, ITEMS_LEASE="2") as (configured, lead, processes):
+        with four(home, url, DATABASE_URL=database_url, ITEMS_LEASE="5") as (configured, lead, processes):
             for process in processes[:2]:
                 process.kill()
             assert ending_of(lead) is None
