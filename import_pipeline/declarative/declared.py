@@ -128,7 +128,8 @@ def _no_list(body: Any, path: str) -> Unfit:
     declared path is wrong.
     """
     found, place = value_at(body, path), "the top of the answer" if path == WHOLE else f"{path} in the answer"
-    is_proof = isinstance(body, Mapping) and (found is not None or not may_have(body, path)) and not says_error(body)
+    is_lacking = found is not None or not may_have(body, path)
+    is_proof = isinstance(body, Mapping | list) and is_lacking and not says_error(body)
     question = near_path(body, path, is_list=True) if is_proof else ""
     error = PathMissing if is_proof else Unfit
     return error(f"a list at {place}", outline(body if found is None else found), "items", question=question)

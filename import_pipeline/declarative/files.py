@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]  # its stubs are a separate package
 
 from import_pipeline.declarative.reading import NAMELESS
 from import_pipeline.declarative.source import RestSource
-from import_pipeline.declarative.unfit import nearest, shown
+from import_pipeline.declarative.unfit import nearest, resembled, shown, unknown_key
 from import_pipeline.declarative.words import Declaration
 from import_pipeline.errors import ContractError, SourceNotFound
 
@@ -19,6 +19,8 @@ from import_pipeline.errors import ContractError, SourceNotFound
 COMPONENT = "import_pipeline.RestImport"
 #: Attributes of the component that are no words of its source.
 IN_DAGSTER_ONLY = ("translation", "tracking_assets")
+#: Keys of a document of a Dagster component.
+_OF_DAGSTER = ("type", "attributes", "requirements", "post_processing", "template_vars_module")
 _FORM = "a mapping with name, list, pages ..."
 _TEMPLATE = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 _VARIABLE = re.compile(r"env\.(\w+)|env\(['\"](\w+)['\"]\)")
@@ -107,6 +109,9 @@ def _words(path: Path, document: object) -> Mapping[str, Any] | None:
         words = document.get("attributes")
         if isinstance(words, Mapping):
             return {key: value for key, value in words.items() if key not in IN_DAGSTER_ONLY}
+        typo = next((str(key) for key in document if key not in _OF_DAGSTER and resembled(str(key), _OF_DAGSTER)), None)
+        if words is None and typo is not None:
+            raise ContractError("", typo, _FORM, "", file=str(path), problem=unknown_key(typo, _OF_DAGSTER))
         raise ContractError("", "attributes", _FORM, _kind_of(words), file=str(path))
     if not isinstance(document, Mapping):
         raise ContractError("", "", _FORM, _kind_of(document), file=str(path))

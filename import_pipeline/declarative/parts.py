@@ -13,7 +13,7 @@ from import_pipeline.declarative.declared import Declared
 from import_pipeline.declarative.groups import WindowWords
 from import_pipeline.declarative.requests import each_of, request_of
 from import_pipeline.declarative.unfit import Unfit
-from import_pipeline.declarative.values import WHOLE, outline, value_at
+from import_pipeline.declarative.values import WHOLE, near_path, outline, value_at
 from import_pipeline.declarative.windows import bounds_of, halves, windows
 from import_pipeline.declarative.words import Declaration
 from import_pipeline.rules.responses.actions import ResponseAction
@@ -90,7 +90,7 @@ class Detailed(Declared):
         found = value_at(body, path)
         if not isinstance(found, Mapping):
             place = "" if path == WHOLE else f" at {path}"
-            raise Unfit(f"a JSON object{place}", outline(body), "detail")
+            raise Unfit(f"a JSON object{place}", outline(body), "detail", question=near_path(body, path))
         return found
 
 
@@ -113,8 +113,10 @@ class Batched(Declared):
         body = json_of(response, "batch")
         found = value_at(body, words.items)
         if not isinstance(found, list):
-            raise Unfit(f"a list at {words.items} in the answer", outline(body), "batch.items")
+            question = near_path(body, words.items, is_list=True)
+            raise Unfit(f"a list at {words.items} in the answer", outline(body), "batch.items", question=question)
         pairs = [(value_at(each, words.id), value_at(each, words.item)) for each in found]
         if found and all(key is None for key, _ in pairs):
-            raise Unfit(f"an id at {words.id} in each detail", outline(found[0]), "batch.id")
+            question = near_path(found[0], words.id)
+            raise Unfit(f"an id at {words.id} in each detail", outline(found[0]), "batch.id", question=question)
         return pairs

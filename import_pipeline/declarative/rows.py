@@ -14,7 +14,7 @@ from import_pipeline.declarative.contract_words import hook_words
 from import_pipeline.declarative.requests import request_of
 from import_pipeline.declarative.sightings import Sightings
 from import_pipeline.declarative.unfit import Unfit, shown
-from import_pipeline.declarative.values import SLICE, column_type, outline, read_value, value_at
+from import_pipeline.declarative.values import SLICE, column_type, near_path, outline, read_value, value_at
 from import_pipeline.declarative.words import Declaration
 from import_pipeline.tracking.history import HasImportStatus
 
@@ -103,7 +103,9 @@ def id_of(declaration: Declaration, item: Any) -> Any:
             raise Unfit("", "")
         return read_value(_ID_TYPES[declaration.id.type], found)
     except Unfit:
-        raise Unfit(f"{expected[declaration.id.type]} at {declaration.id.path}", shown(found), "id") from None
+        path = declaration.id.path
+        question = near_path(item, path) if found is None else ""
+        raise Unfit(f"{expected[declaration.id.type]} at {path}", shown(found), "id", question=question) from None
 
 
 def mapped_class(declaration: Declaration) -> type[DeclaredRow]:

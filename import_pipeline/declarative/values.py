@@ -101,6 +101,8 @@ def near_path(body: Any, path: str, *, is_list: bool = False) -> str:
 
     `is_list`: else for the one field with a list, in the deepest object on the way.
     """
+    if is_list and isinstance(body, list):
+        return f" (did you mean {WHOLE}, the whole answer?)"
     names = [] if path == WHOLE else path.split(".")
     for position, name in enumerate([*names, ""]):
         if not isinstance(body, Mapping):

@@ -59,6 +59,7 @@ def test_a_path_that_no_import_has_found_fails_at_once_with_the_near_word(import
         ("data.order", {"data": {"orders": []}}, "(did you mean data.orders?)"),
         ("data", {"items": [], "others": []}, "an object with items, others"),
         ("data", {}, "an empty object"),
+        ("data", [{"id": 1}], "a list (did you mean ., the whole answer?)"),
     ],
 )
 def test_other_wrong_paths_fail_at_once_too(importing, path, body, question):

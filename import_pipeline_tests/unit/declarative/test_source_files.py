@@ -77,6 +77,11 @@ def test_a_file_that_did_not_change_keeps_its_row_class(folder):
             ContractError,
             r"orders\.yaml: expected a mapping with name, list, pages \.\.\., got a list; write",
         ),
+        (
+            "type: import_pipeline.RestImport\natributes: {}",
+            ContractError,
+            r"orders\.yaml: atributes: unknown key atributes; did you mean attributes\?$",
+        ),
         ("a: [", SourceNotFound, r"orders\.yaml: the file cannot be read: .*line 1"),
         ("name: a\nname: b", SourceNotFound, r"the key name stands twice.*line 2"),
         ("", SourceNotFound, r"no source is declared in .*orders\.yaml"),

@@ -117,3 +117,17 @@ def test_details_that_are_all_gone_name_their_address(tmp_path):
     reason = rehearse(RestSource(**DETAIL), CannedTransport(answer), tmp_path).summary.failure_reason
     assert "check orders.detail. None of them is marked as gone" in reason
     assert reason.endswith("add {status: 404, action: gone} to orders.answers")
+
+
+@pytest.mark.parametrize(
+    ("words", "hook", "given", "question"),
+    [
+        (LEAST | {"id": "key"}, "stub", {"keys": 1}, "got nothing (did you mean keys?)"),
+        (LEAST | {"id": "a.key"}, "stub", {"a": {"keys": 1}}, "got nothing (did you mean a.keys?)"),
+        (DETAIL | {"detail": {"path": "/{id}", "item": "order"}}, "detail", '{"orders": {}}', "(did you mean orders?)"),
+        (BATCH, "details", '{"data": [{"id": 1}]}', "(did you mean data?)"),
+        (BATCH, "details", '{"found": [{"ids": 1}]}', "(did you mean ids?)"),
+    ],
+)
+def test_a_path_that_an_answer_lacks_has_the_near_word(words, hook, given, question):
+    assert question in reason(RestSource(**words), hook, given)
