@@ -73,6 +73,8 @@ async def test_a_completed_import_with_failed_items_is_amber_and_has_a_tab(home)
         some = add_import(panel.installation, **ENDED)
         listed = (await panel.get("/?status=with+failures")).text
         assert [view.row.id for view in panel.drawn.context["views"]] == [some]
+        page = (await panel.get(f"/imports/{some}")).text
+        assert '3 of 3 items done, <span class="bad-text">2 failed</span>' in page
         for page in (listed, (await panel.get(f"/imports/{some}")).text):
             assert re.search(r'<span class="badge with-failures">.*?</svg>completed, 2 failed</span>', page, re.S)
         served = (await panel.get("/api/imports?status=with+failures")).json()
