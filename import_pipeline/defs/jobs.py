@@ -69,8 +69,14 @@ def target_of(source: ImportSource) -> Target:
     return Target(label=source.name, find=lambda config: source)
 
 
+def starts(source: str) -> str:
+    """Return the sentence about what starts a requested import."""
+    by_hand = f"`import-pipeline start-scheduled {source}`"
+    return f"The sensor starts it within seconds while Dagster's daemon runs; otherwise run {by_hand}."
+
+
 def build_request_job(source: ImportSource) -> dg.JobDefinition:
-    """Return a job that records the request; the sensor starts the import within seconds."""
+    """Return a job that records the request; the sensor starts the import."""
     return request_job(names.request_job(source.name), f"write_down_request_for_{source.name}", target_of(source))
 
 
@@ -106,7 +112,7 @@ def request_job(name: str, operation: str, target: Target) -> dg.JobDefinition:
                 by=_who(context),
                 reason=config.reason or None,
             )
-        context.log.info(asked.already or f"Request {asked.id} recorded. The sensor fulfils it within seconds.")
+        context.log.info(asked.already or f"Request {asked.id} recorded. {starts(found.name)}")
 
     description = f"Request an import of {target.label}: an extra one now (new), or the next slot's now (reschedule)."
     return _job_of(record_request, name, description)
@@ -150,9 +156,8 @@ def retry_job(name: str, operation: str, target: Target) -> dg.JobDefinition:
                 context.log.info("No import of %s has ended yet.", found.name)
                 return
             retried = retries.retry(installation, import_id, by=_who(context), reason=config.reason or None)
-        context.log.info(
-            retried.already or f"Import {retried.row.id} retries what import {import_id} left failed or undone."
-        )
+        made = f"Import {retried.row.id} retries what import {import_id} left failed or undone."
+        context.log.info(retried.already or f"{made} {starts(found.name)}")
 
     description = f"Import the failed and undone items and slices of an import of {target.label} again."
     return _job_of(retry_leftovers, name, description)

@@ -174,7 +174,10 @@ def test_control_jobs_find_the_source_that_their_configuration_names(environment
     found = definitions.resolve_job_def(job)
     [operation] = [node.name for node in found.nodes]
     given = {"ops": {operation: {"config": {"source": "source1", **config}}}}
-    assert found.execute_in_process(run_config=given, instance=instance).success
+    done = found.execute_in_process(run_config=given, instance=instance)
+    assert done.success
+    said = " ".join(each.user_message for each in instance.all_logs(done.run_id))
+    assert ("otherwise run `import-pipeline start-scheduled source1`" in said) is (written is not None)
     recorded = rows(tracking(home), "SELECT * FROM import_requests")
     made = [f"{row['source']} {row['wish']} {row['reason']}" for row in recorded]
     assert made == ([] if written is None else [written])
