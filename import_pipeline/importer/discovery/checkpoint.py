@@ -63,6 +63,8 @@ class Checkpoint:
     rowless: int = 0  #: items on the pages of this pass without an item row: tombstones, and items below the bookmark
     deleted: int = 0  #: items that tombstones of this import have marked as gone
     owed: int = 0  #: items of earlier imports that were added after the list
+    #: A part of a slice that an import of changes reads whole is read whole, too.
+    is_whole: bool = False
 
     @classmethod
     def read(cls, stored: Mapping[str, Any] | None) -> "Checkpoint":
@@ -139,6 +141,7 @@ class Checkpoint:
             is_short=self.is_short,
             mark=self.mark.next_pass(),
             deleted=self.deleted,
+            is_whole=self.is_whole,
         )
 
     def next_pass(self, *, has_skipped: bool = False) -> "Checkpoint":
@@ -157,6 +160,7 @@ class Checkpoint:
             is_short=self.is_short,
             mark=self.mark.next_pass(),
             deleted=self.deleted,
+            is_whole=self.is_whole,
         )
 
 

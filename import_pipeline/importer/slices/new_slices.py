@@ -5,7 +5,7 @@ from import_pipeline.importer.bookmarks.beginning import reading_from
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.slices.enumeration import own_keys
 from import_pipeline.rules.lists.slice_keys import short_key
-from import_pipeline.tracking.lists.covered_slices import covered_by_items, is_covered
+from import_pipeline.tracking.lists.covered_slices import belongs_to_whole, covered_by_items, is_covered
 
 #: Event: slices are new since the bookmark was moved.
 NEW_SLICES = "slices_new"
@@ -37,7 +37,11 @@ class NewSlices:
         if key in self._proven:
             return None
         whole = reading_from(context.source, None)
-        if whole.parent is None and key not in self._keys_of(whole):
+        if (
+            whole.parent is None
+            and key not in self._keys_of(whole)
+            and not await context.write(belongs_to_whole, row, key)
+        ):
             return None
         if not self._is_noted:
             self._is_noted = True

@@ -171,7 +171,8 @@ class SliceReading:
         row.is_partial = self._enumeration.state.reference is not None or self._context.row.retry_of is not None
         try:
             whole = await self._new.whole_list_of(claim.key)
-            row.is_lasting |= whole is not None
+            row.is_whole = whole is not None
+            row.is_lasting |= row.is_whole
             await self._read_list(row, Checkpoint.read(claim.checkpoint), whole or source)
         except PageFailed as error:
             await self._after_failure(row, str(error), kind=str(error), failed=error)

@@ -136,6 +136,7 @@ class SliceRow(ListRow):
     failures: int = 0  #: tries that failed since the last stored page
     is_lasting: bool = True
     is_partial: bool = False
+    is_whole: bool = False  #: it is read whole, although the import reads what changed
     parts: Sequence[str] = ()
 
     def advance(
@@ -179,7 +180,8 @@ class SliceRow(ListRow):
             return
         added, reason = 0, ReadState.read(checkpoint).incomplete_reason(count)
         if self.parts:
-            added, reason = add_parts(connection, lease.import_id, self.key, self.parts)
+            is_whole = self.is_whole
+            added, reason = add_parts(connection, lease.import_id, self.key, self.parts, is_whole=is_whole)
         self._update(
             connection,
             lease,

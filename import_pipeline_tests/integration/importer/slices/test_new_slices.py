@@ -1,0 +1,82 @@
+"""Slices that are new since the bookmark are read whole, although their lists are cut off, fail or are resumed."""
+
+import httpx
+import pytest
+
+from import_pipeline import Incremental
+from import_pipeline.importer.control.deletion import prune
+from import_pipeline.importer.installation import open_installation
+from import_pipeline_tests.integration.importer.slices.test_slice_caps import Halves, Search
+from import_pipeline_tests.support.sliced_imports import Importing
+
+
+class ChangingSearch(Search):
+    """Finds what changed: the numbers of a range from `since` on. `broken_pages` are answered by 500."""
+
+    broken_pages = ()
+
+    def __call__(self, request):
+        key, page = request.url.params["range"], int(request.url.params["page"])
+        if (key, page) in self.broken_pages:
+            return httpx.Response(500)
+        since = int(request.url.params.get("since", 0))
+        self.ids, known = [each for each in self.ids if int(each) >= since], self.ids
+        try:
+            return super().__call__(request)
+        finally:
+            self.ids = known
+
+
+class Changes(Halves):
+    """The position of an item is its number, so that a new range of smaller numbers lies below the bookmark."""
+
+    concurrency = 1
+    incremental = Incremental()
+
+    def slice_request(self, key):
+        since = {"since": self.since} if self.since else {}
+        return httpx.Request("GET", "/search", params={"range": key, **since})
+
+    def position(self, item):
+        return item["id"]
+
+
+def imported_once(home, **environment):
+    """Import the range of the largest numbers; a search finds at most 30."""
+    found = Importing(home, ChangingSearch(120), COMMENTS_PER_PAGE="10", **environment)
+    found.children(Changes("100-119"))
+    assert found.comments == {str(number) for number in range(100, 120)}
+    return found
+
+
+@pytest.fixture
+def importing(home):
+    return imported_once(home)
+
+
+def test_the_parts_of_a_new_slice_are_read_whole(home, database_url):
+    importing = imported_once(home, DATABASE_URL=database_url)
+    summary = importing.children(Changes("0-99", "100-119"))
+    assert (importing.row.kind, summary.incomplete_reason) == ("incremental", None)
+    assert importing.comments == set(importing.api.ids)
+
+
+@pytest.mark.parametrize("again", [Importing.children, Importing.retry])
+def test_a_part_of_a_new_slice_that_failed_is_read_whole_by_the_next_import(importing, again):
+    importing.api.broken = {"0-24"}
+    assert importing.children(Changes("0-99", "100-119")).incomplete_reason is not None
+    importing.api.broken = set()
+    assert again(importing, Changes("0-99", "100-119")).incomplete_reason is None
+    assert importing.comments == set(importing.api.ids)
+
+
+def test_items_of_a_slice_that_was_read_in_part_do_not_prove_it_as_read(importing):
+    """The slices of the import that moved the bookmark were pruned, so that only items show what was read."""
+    with open_installation(importing.settings) as installation:
+        prune(installation, 0)
+    importing.api.broken_pages = {("0-19", 2)}
+    importing.children(Changes("0-19", "100-119"))
+    assert len(importing.comments) == 20 + 10
+    importing.api.broken_pages = ()
+    importing.children(Changes("0-19", "100-119"))
+    assert len(importing.comments) == 20 + 20
