@@ -20,6 +20,7 @@ from import_pipeline.errors import (
     LimiterUnavailable,
 )
 from import_pipeline.importer.bookmarks.beginning import reading_source
+from import_pipeline.importer.collector import collecting_less
 from import_pipeline.importer.execution.heartbeat import Heartbeat
 from import_pipeline.importer.execution.limiter_outage import note_eviction
 from import_pipeline.importer.execution.signals import end_of, handle_signals
@@ -94,7 +95,7 @@ async def run_session(
     def end_soon(error: ImportPipelineError) -> None:
         loop.call_soon_threadsafe(stop.request, error, 0.0 if isinstance(error, LeaseLost) else GRACE_SECONDS)
 
-    with handle_signals(loop, interrupt):
+    with handle_signals(loop, interrupt), collecting_less():
         try:
             result = await _work(run, row, lease, stop, end_soon, phases, on_beat)
         except asyncio.CancelledError:
