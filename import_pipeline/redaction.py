@@ -179,6 +179,12 @@ def is_sensitive_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+@lru_cache(maxsize=1000)
+def is_sensitive_header(name: bytes) -> bool:
+    """Return True if the value of a header with this name, as it is sent, is a secret."""
+    return is_sensitive_name(name.decode("latin-1"))
+
+
 def secrets_of_address(address: str) -> Iterator[str]:
     """Yield the password, a user that may be a token, and the values of sensitive parameters."""
     try:

@@ -5,7 +5,7 @@ looks for each header in each: a tenth of what an item costs. The result here is
 has a deadline for each request, and theirs would never end earlier.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import httpx
 
@@ -23,6 +23,7 @@ class RelativeRequests:
         self._base = client.base_url.copy_with(raw_path=client.base_url.raw_path)  # `/` in place of an empty path
         self._host = (b"Host", self._base.netloc)
         self._defaults = [(name.lower(), (name, value)) for name, value in defaults.raw if name.lower() != b"host"]
+        self._alone = httpx.Headers([self._host, *(pair for _, pair in self._defaults)])
         self._is_usable = not self._base.query and "host" not in defaults
 
     def joined(self, request: httpx.Request) -> httpx.Request | None:
@@ -30,14 +31,19 @@ class RelativeRequests:
         path = request.url.raw_path
         if not self._is_usable or request.method not in _BODILESS or request.url.is_absolute_url or b"/." in path:
             return None
-        given = request.headers.raw
-        names = {name.lower() for name, _ in given}
-        if request.read() or b"host" in names or not _FRAMED.isdisjoint(names):
+        headers = self._with(request.headers.raw) if request.headers else self._alone
+        if request.read() or headers is None:
             return None
-        headers = [self._host, *(pair for name, pair in self._defaults if name not in names), *given]
         joined = httpx.Request(request.method, _below(self._base, request.url), headers=headers, stream=request.stream)
         joined.read()
         return joined
+
+    def _with(self, given: Sequence[tuple[bytes, bytes]]) -> httpx.Headers | None:
+        """Return the headers of a request that has some itself; None if they decide how it is sent."""
+        names = {name.lower() for name, _ in given}
+        if b"host" in names or not _FRAMED.isdisjoint(names):
+            return None
+        return httpx.Headers([self._host, *(pair for name, pair in self._defaults if name not in names), *given])
 
 
 def _below(base: httpx.URL, relative: httpx.URL) -> httpx.URL:

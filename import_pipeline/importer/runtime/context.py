@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -125,7 +126,7 @@ class ImportContext:
         """Wait until the writer's thread has finished."""
         self._writer.shutdown(wait=True)
 
-    @property
+    @cached_property
     def token_setting(self) -> str:
         """The name of the setting that holds the source's token, or of the server that granted it."""
         return self.api.token_server or variable_prefix(self.source.name) + "TOKEN"

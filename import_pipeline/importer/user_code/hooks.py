@@ -111,7 +111,7 @@ def _guarded(
     passes: tuple[type[Exception], ...] = (),
     arguments: Sequence[Any] = (),
 ) -> T:
-    value, cause, label, lacks_path = None, None, label_of(owner, name), False
+    value, cause, label, lacks_path = None, None, "", False
     try:
         with RUNNING_HOOKS:
             value = call()
@@ -120,7 +120,7 @@ def _guarded(
         problem, place = f"must return {returns.expected}, got {_shown(value)}", _definition(owner, name)
     except Unfit as error:  # of a declared source
         register_response_secrets(response)
-        source, _, key = label.partition(".")
+        source, _, key = label_of(owner, name).partition(".")
         label, lacks_path = f"{source}.{error.key or key}:", isinstance(error, PathMissing)
         problem, place = excerpt(visible(str(error)), MOST_REPORTED), getattr(owner, "declared_in", None)
     except BaseException as error:
@@ -134,7 +134,7 @@ def _guarded(
         cause = error
     if response is not None:
         problem += body_hints(response)
-    raise HookFailed(label, problem, place, lacks_path=lacks_path) from cause
+    raise HookFailed(label or label_of(owner, name), problem, place, lacks_path=lacks_path) from cause
 
 
 def describe_error(error: BaseException) -> str:

@@ -32,6 +32,8 @@ class LimitReports:
             for tier, used in self._advertised.used(findings.holding).items():
                 self._dispatcher.reports.outbox.add_usage(tier, used, sent)
             return
+        if not findings.holding:
+            return
         latency = int((self._dispatcher.clock.monotonic() - sent) * SECOND)
         usable = usable_limits(findings.holding, refused=refused, is_known=self._dispatcher.reports.has_inferred_tiers)
         limits = [

@@ -56,9 +56,8 @@ class BodyReader:
             await answer.aclose()
 
     async def _unpacked(self, answer: httpx.Response, packed: "CappedStream") -> bytes:
-        encoding = answer.headers.get("content-encoding")
         try:
-            encodings = encodings_of(encoding) if encoding else None
+            encodings = encodings_of(answer.headers["content-encoding"]) if is_packed(answer.headers) else None
             if not encodings:
                 return b"".join([chunk async for chunk in packed])
             unpacker, pieces, length = Unpacker(encodings), list[bytes](), 0
@@ -96,11 +95,17 @@ class CappedStream(AsyncIterator[bytes]):
         return chunk
 
 
+def is_packed(headers: httpx.Headers) -> bool:
+    """Return True if the headers name an encoding of the body, known or not."""
+    return "content-encoding" in headers
+
+
 def headers_of_unpacked(headers: httpx.Headers, body: bytes) -> httpx.Headers:
     """Return the headers for an unpacked body, since httpx would unpack it once more."""
-    encoding = headers.get("content-encoding")
+    if not is_packed(headers):
+        return headers
     with suppress(TooManyLayers):  # only the body of a refusal can still have too many
-        if encoding is None or encodings_of(encoding) is None:
+        if encodings_of(headers["content-encoding"]) is None:
             return headers
     kept = headers.copy()
     del kept["content-encoding"]

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import httpx
 
-from import_pipeline.ratelimit.http.body import headers_of_unpacked
+from import_pipeline.ratelimit.http.body import headers_of_unpacked, is_packed
 from import_pipeline.rules.responses.charsets import charset_of, json_text, json_text_as_declared
 
 
@@ -16,7 +16,7 @@ class Answer(httpx.Response):
     `httpx.Response.text` raises for charsets such as rot13, or UTF-16 without a byte-order mark.
     """
 
-    _body: bytes | None = None  #: as it was received, before `read` is called
+    _body: bytes | None = None  #: as it was received, before `read` is called; None if httpx has to unpack it
 
     @classmethod
     def received(cls, answer: httpx.Response, body: bytes, extensions: Mapping[str, Any]) -> Self:
@@ -25,12 +25,12 @@ class Answer(httpx.Response):
         received = cls(
             answer.status_code, headers=headers, stream=stream, extensions={**answer.extensions, **extensions}
         )
-        received._body = body
+        received._body = None if is_packed(headers) else body
         return received
 
     def read(self) -> bytes:
         """Return the body. One that is in memory as it is needs no pass over streams, decoders and chunks."""
-        if self._body is None or self.is_stream_consumed or "content-encoding" in self.headers:
+        if self._body is None or self.is_stream_consumed:
             return super().read()
         self._content, self._num_bytes_downloaded = self._body, len(self._body)
         self.is_stream_consumed = self.is_closed = True

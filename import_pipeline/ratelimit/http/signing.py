@@ -15,7 +15,7 @@ import httpx
 from import_pipeline.clock import Clock
 from import_pipeline.ratelimit.http.body import BodyReader, headers_of_unpacked
 from import_pipeline.ratelimit.http.response import Answer
-from import_pipeline.redaction import remember_request
+from import_pipeline.redaction import is_sensitive_header, remember_request
 
 #: Seconds of waiting after which a request that is signed already is signed anew.
 STALE_SECONDS = 0.5
@@ -107,7 +107,7 @@ class SignedRequest(PlainRequest):
 
     def _want(self, request: httpx.Request) -> None:
         request.extensions = request.extensions | self._extensions
-        remember_request(str(request.url), request.headers.items())
+        remember_secrets(request)
         self._wanted, self._wanted_at = request, self._clock.monotonic()
 
     def _copy(self) -> httpx.Request:
@@ -160,6 +160,14 @@ class Signing:
         except TimeoutError as error:
             raise httpx.ReadTimeout(f"no whole answer within {seconds:g} s", request=request) from error
         return Answer(answer.status_code, headers=headers_of_unpacked(answer.headers, body), content=body)
+
+
+def remember_secrets(request: httpx.Request) -> None:
+    """Remember the secrets that a request sends. Most have none, and are read no further than to see that."""
+    address = str(request.url) if request.url.query or request.url.userinfo else ""
+    has_secrets = any(is_sensitive_header(name) for name, _ in request.headers.raw)
+    if address or has_secrets:
+        remember_request(address, request.headers.items() if has_secrets else ())
 
 
 def _takes_permit(_: httpx.Request) -> bool:

@@ -13,15 +13,14 @@ from import_pipeline.ratelimit.http.body import DEEPEST_JSON, LARGEST_BODY, Body
 from import_pipeline.ratelimit.http.meaning import ACTION, Hooks, Meaning
 from import_pipeline.ratelimit.http.response import Answer
 from import_pipeline.ratelimit.http.send_timing import Sending
-from import_pipeline.ratelimit.http.signing import PlainRequest, Signing
+from import_pipeline.ratelimit.http.signing import PlainRequest, Signing, remember_secrets
 from import_pipeline.ratelimit.lanes import Lanes
 from import_pipeline.ratelimit.limiter import Limiter
-from import_pipeline.redaction import remember_request
 from import_pipeline.rules.responses.actions import ResponseAction
 from import_pipeline.rules.responses.rate_limit_headers import (
     LimitStatus,
-    are_about_limits,
     is_rate_limited,
+    may_be_about_limits,
     names_limits,
     resource_of,
     retry_wait,
@@ -35,7 +34,6 @@ TOO_MANY_REQUESTS = 429
 NEVER_SENT = (httpx.ConnectError, httpx.LocalProtocolError, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 #: Failures that mean that the connection is closed: what was sent on it has arrived by now, or never will.
 CUT_OFF = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
-NO_HEADERS = httpx.Headers()
 #: The extension of an answer with the seconds from the sending of its request to its head.
 SECONDS = "import_pipeline_seconds"
 
@@ -114,7 +112,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         """Return the first answer that is no refusal."""
         options: dict[str, Any] = request.extensions.get("import_pipeline", {})
         deadline = options.get("deadline") or self._deadline
-        remember_request(str(request.url), request.headers.items())
+        remember_secrets(request)
         cost = options.get("cost") or self._cost(request)
         extensions = request.extensions
         sending = Sending(self._limiter.clock, extensions.get("trace"))
@@ -226,8 +224,9 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         self, request: httpx.Request, permit: Permit, answer: httpx.Response, *, refused: bool = False
     ) -> None:
         """Apply the limits in an answer's headers."""
-        headers = answer.headers if are_about_limits(answer.headers) else NO_HEADERS
-        statuses, kind = named_limits(headers, self._limiter.clock.now()), kind_of(request, headers)
+        is_about_limits = may_be_about_limits(name for name, _ in answer.headers.raw)
+        statuses = named_limits(answer.headers, self._limiter.clock.now()) if is_about_limits else []
+        kind = (resource_of(answer.headers) if is_about_limits else "") or kind_of(request)
         self._endpoints.lanes(permit).limiter.apply_limits(statuses, permit, kind=kind, refused=refused)
 
     def _refused(
@@ -243,13 +242,13 @@ def named_limits(headers: httpx.Headers, now: datetime) -> list[LimitStatus]:
     return statuses_of_answer(headers, now=now) if names_limits(headers) else []
 
 
-def kind_of(request: httpx.Request, headers: httpx.Headers) -> str:
-    """Return the kind of a request for limits: a resource that the server names, otherwise the shape of its path.
+def kind_of(request: httpx.Request) -> str:
+    """Return the kind of a request for limits of a server that names no resource: the shape of its path.
 
     The shape is the path's first part and its length, so that a list and the details of its items are two kinds.
     """
     parts = request.url.path.strip("/").split("/")
-    return resource_of(headers) or f"{request.method} /{parts[0]}/{len(parts)}"
+    return f"{request.method} /{parts[0]}/{len(parts)}"
 
 
 def _is_repeatable(request: httpx.Request) -> bool:

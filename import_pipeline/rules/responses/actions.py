@@ -106,6 +106,8 @@ _UNSAID = {
     ActionKind.FAIL: "rejects it",
     ActionKind.STOP: "stops the import",
 }
+#: The default action for a 200.
+_READ = ResponseAction(ActionKind.ACCEPT, is_default=True)
 #: The name of what states an action, in reasons.
 CLASSIFY = "classify"
 
@@ -117,6 +119,8 @@ def unsaid(status: int, kind: ActionKind, stated_by: str = CLASSIFY) -> str:
 
 def default_action(status: int, *, setting: str) -> ResponseAction:
     """Return the action for a status, and its reason; `setting` is named if the token is refused."""
+    if status == HTTPStatus.OK:  # nearly all answers
+        return _READ
     kind, reason = _default(status, setting)
     return ResponseAction(kind, reason, is_default=True)
 

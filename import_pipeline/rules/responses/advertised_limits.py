@@ -86,6 +86,9 @@ class Findings:
     fraction: float | None  #: of our tiers, by all limits that hold; None if none was ever named
 
 
+NOTHING_NAMED = Findings(holding=(), refuted=frozenset(), fraction=None)
+
+
 @dataclass(slots=True)
 class NamedLimit:
     """The history of a limit that headers named."""
@@ -108,6 +111,8 @@ class Advertised:
     def update(self, kind: str, statuses: Sequence[LimitStatus]) -> Findings:
         """Take over the limits in the answer to a request of that kind."""
         self._count(kind)
+        if not statuses and not self._named:  # a server that names no limits
+            return NOTHING_NAMED
         self._muddled |= {each.limit for each in statuses if each.limit and (each.remaining or 0) > each.limit}
         for each in statuses:
             if each.limit:

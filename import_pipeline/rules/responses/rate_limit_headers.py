@@ -129,9 +129,10 @@ def usable_limits(statuses: Iterable[LimitStatus], *, refused: bool, is_known: b
     return usable
 
 
-def are_about_limits(headers: Mapping[str, str]) -> bool:
-    """Return True if any header is about limits: most answers have none, and are read no further."""
-    return any(read_name(name) is not None for name in headers) or "ratelimit" in headers
+def may_be_about_limits(names: Iterable[bytes]) -> bool:
+    """Return False if no header of these names can be about limits: most answers have none, and are read no further."""
+    text = b" ".join(names).lower()
+    return b"limit" in text or b"retry" in text
 
 
 def names_limits(headers: Mapping[str, str]) -> bool:
