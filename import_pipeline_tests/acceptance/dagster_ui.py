@@ -20,6 +20,9 @@ MATERIALIZED = """query($path: [String!]!) { assetOrError(assetKey: {path: $path
   assetMaterializations(limit: 1) { metadataEntries { label ... on IntMetadataEntry { intValue } } } } } }"""
 STALE = """query($path: [String!]!) { assetNodeOrError(assetKey: {path: $path}) { ... on AssetNode {
   partitionKeys staleStatusByPartition } } }"""
+SENSOR = "query($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor { id } } }"
+START_SENSOR = "mutation($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) { __typename } }"
+STOP_SENSOR = "mutation($id: String!) { stopSensor(id: $id) { __typename } }"
 
 
 class DagsterUi:
@@ -41,16 +44,36 @@ class DagsterUi:
     def repositories(self):
         return self.ask(REPOSITORIES)["repositoriesOrError"]["nodes"]
 
+    def where(self):
+        """Return the names of the code location and its repository."""
+        [found] = self.repositories()
+        return {"location": found["location"]["name"], "repository": found["name"]}
+
     def launch(self, job, **op_config):
         """Launch a job with the configuration of its only op; return the run's id."""
-        [found] = self.repositories()
-        where = {"location": found["location"]["name"], "repository": found["name"]}
         config = {"ops": {op: {"config": values} for op, values in op_config.items()}} if op_config else {}
-        return _launched(self.ask(LAUNCH, job=job, config=config, **where)["launchRun"])
+        return _launched(self.ask(LAUNCH, job=job, config=config, **self.where())["launchRun"])
 
     def launch_again(self, run_id):
         """Re-execute a whole run; return the new run's id."""
         return _launched(self.ask(REEXECUTE, id=run_id)["launchRunReexecution"])
+
+    def switch_on(self, sensor):
+        started = self.ask(START_SENSOR, sensor=self._selector(sensor))["startSensor"]
+        assert started["__typename"] == "Sensor", started
+
+    def switch_off(self, sensor):
+        found = self.ask(SENSOR, sensor=self._selector(sensor))["sensorOrError"]
+        stopped = self.ask(STOP_SENSOR, id=found["id"])["stopSensor"]
+        assert stopped["__typename"] == "StopSensorMutationResult", stopped
+
+    def _selector(self, sensor):
+        where = self.where()
+        return {
+            "repositoryLocationName": where["location"],
+            "repositoryName": where["repository"],
+            "sensorName": sensor,
+        }
 
     def terminate(self, run_id):
         terminated = self.ask(TERMINATE, id=run_id)["terminateRun"]

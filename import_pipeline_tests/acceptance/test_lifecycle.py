@@ -12,6 +12,7 @@ from import_pipeline_tests.acceptance.dagster_dev import DagsterDev, hours_ago, 
 pytestmark = pytest.mark.timeout(300)  # the first test's time includes the start of dagster dev
 #: Slots that have passed, the earliest first, beside the one that is far ahead.
 OVERDUE = [hours_ago(hours) for hours in (9, 6, 3)]
+DOWNSTREAM = "items_downstream_sensor"
 REQUEST, CANCEL = "write_down_request_for_items", "cancel_running_import_of_items"
 
 
@@ -22,6 +23,7 @@ def dev(checkout, tmp_path_factory):
     living = DagsterDev(checkout, tmp_path_factory.mktemp("dev"), ITEMS_SLOTS=slots)
     try:
         living.start()
+        living.ui.switch_off(DOWNSTREAM)  # until the test that follows what it does: each of its runs takes seconds
         yield living
     finally:
         living.end()
@@ -121,6 +123,8 @@ def test_a_killed_run_is_resumed_by_the_sensor(dev, record_property):
 
 
 def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the_command_line(dev, record_property):
+    earlier = bool(dev.imports("status = 'completed'"))
+    dev.ui.switch_on(DOWNSTREAM)
     with dev.serving("--items", "200", "--delay-after", "600"):
         row = new_import(dev, "--fresh")
         [request] = dev.query(f"SELECT requested_at FROM import_requests WHERE result_import_id = {row['id']}")
@@ -133,6 +137,10 @@ def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the
         to_end = moment(cancelled["ended_at"]) - requested_at
     left = 200 - cancelled["items_imported_count"]
     eventually(lambda: set(dev.ui.runs(row["id"]).values()) == {"CANCELED"}, "its run is cancelled")
+    eventually(
+        lambda: [status for status, _ in dev.ui.downstream_runs()] == ["SUCCESS"] * earlier,
+        "one run follows the imports of all tests before this one",
+    )
     with dev.serving("--items", "200", "--delay-after", "0"):
         result = dev.command.run("retry", str(row["id"]), "--json").json
         retried = dev.ended(result["import_id"], "completed")
