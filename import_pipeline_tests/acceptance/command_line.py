@@ -29,7 +29,8 @@ BIN = Path(sys.executable).parent
 #: Programs to give to a CommandLine, as they are installed.
 DAGSTER = (str(BIN / "dagster"),)
 SCRIPT = (str(BIN / "import-pipeline"),)
-OURS = "import_pipeline.cli"
+#: Modules to give to a CommandLine: of `import-pipeline`, `dagster` and `dg`.
+OURS, DAGSTERS, DGS = "import_pipeline.cli", "dagster._cli", "dagster_dg_cli.cli"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +89,10 @@ class RunningCommand:
 
 
 class CommandLine:
-    """Runs a program; without one, `import-pipeline`, forked from a process that has loaded its modules."""
+    """Runs a program; without one, `main()` of a module, forked from a process that has loaded its modules."""
 
-    def __init__(self, folder: Path, *program: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *program: str, module: str = OURS) -> None:
+        self.folder, self.module = folder, module
         self.environment: dict[str, str] = {}
         self.program = program
         self._started: list[RunningCommand] = []
@@ -100,7 +101,7 @@ class CommandLine:
         """Run the command to its end. It must end with that status; None allows any."""
         ended = self.start(*arguments, **environment).end()
         # No `import-pipeline` command prints a traceback; Dagster's commands do, even for expected errors.
-        assert self.program == DAGSTER or "Traceback" not in ended.out + ended.err, ended
+        assert self.program == DAGSTER or self.module == DAGSTERS or "Traceback" not in ended.out + ended.err, ended
         assert status in {None, ended.status}, ended
         return ended
 
@@ -109,7 +110,7 @@ class CommandLine:
         environment = {**os.environ, **self.environment, **environment}
         if not self.program:
             self._started.append(
-                RunningCommand(ForkedCommand(OURS, arguments, folder=self.folder, environment=environment))
+                RunningCommand(ForkedCommand(self.module, arguments, folder=self.folder, environment=environment))
             )
             return self._started[-1]
         process = subprocess.Popen(
@@ -129,7 +130,7 @@ class CommandLine:
         """Run the command at a terminal; return everything that it printed there."""
         ours, theirs = pty.openpty()
         environment = {**os.environ, **self.environment, "TERM": "xterm", "COLUMNS": str(columns)}
-        process = ForkedCommand(OURS, arguments, folder=self.folder, environment=environment, terminal=theirs)
+        process = ForkedCommand(self.module, arguments, folder=self.folder, environment=environment, terminal=theirs)
         os.close(theirs)
         drawn = b""
         with suppress(OSError), open(ours, "rb", buffering=0) as terminal:  # Linux ends it with an error
@@ -181,6 +182,15 @@ def processes_of(home: Path) -> list[int]:
         with suppress(OSError):
             if f"IMPORT_PIPELINE_HOME={home}".encode() in path.read_bytes().split(b"\0"):
                 found.append(int(path.parent.name))
+    return found
+
+
+def commands_of(home: Path) -> list[bytes]:
+    """Return the command lines of those processes."""
+    found = []
+    for pid in processes_of(home):
+        with suppress(OSError):
+            found.append(Path(f"/proc/{pid}/cmdline").read_bytes())
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from import_pipeline_tests.acceptance.command_line import DAGSTER, SCRIPT, CommandLine, far_slot
+from import_pipeline_tests.acceptance.command_line import DAGSTERS, SCRIPT, CommandLine, far_slot
 from import_pipeline_tests.support.forked_cli import start_forkserver
 
 
@@ -64,8 +64,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def dagster(checkout: Path, home: Path) -> Iterator[CommandLine]:
-    """The command `dagster`, run at the top of the checkout."""
-    line = CommandLine(checkout, *DAGSTER)
+    """The command `dagster`, run at the top of the checkout: forked, with the modules of the working copy."""
+    line = CommandLine(checkout, module=DAGSTERS)
     line.environment = {"PYTHONPATH": str(checkout), "ITEMS_SLOTS": far_slot()}
     yield line
     line.end_all()

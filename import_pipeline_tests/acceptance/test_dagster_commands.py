@@ -7,7 +7,16 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from import_pipeline_tests.acceptance.command_line import BIN, CommandLine, events_of, rows, stats, tracking
+from import_pipeline_tests.acceptance.command_line import (
+    BIN,
+    DAGSTER,
+    DGS,
+    CommandLine,
+    events_of,
+    rows,
+    stats,
+    tracking,
+)
 from import_pipeline_tests.support.forked_cli import serve
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "dagster.md"
@@ -16,9 +25,18 @@ CHECKS = {"all_items_imported", "no_unexpected_429", "counts_agree_with_the_sour
 
 
 @pytest.fixture
-def launcher(checkout):
-    """The `dg` command, run at the top of the checkout."""
-    line = CommandLine(checkout, str(BIN / "dg"))
+def launchers(checkout):
+    """The `dg` command, run at the top of the checkout: the installed one, and a forked one."""
+    lines = [CommandLine(checkout, str(BIN / "dg")), CommandLine(checkout, module=DGS)]
+    yield lines
+    for line in lines:
+        line.end_all()
+
+
+@pytest.fixture
+def installed_dagster(checkout):
+    """The installed command `dagster`, run there."""
+    line = CommandLine(checkout, *DAGSTER)
     yield line
     line.end_all()
 
@@ -44,17 +62,19 @@ def documented_launches():
 
 
 def test_the_documented_commands_work_at_the_top_of_a_checkout_and_leave_it_as_it_was(
-    dagster, launcher, instance, checkout, home
+    dagster, installed_dagster, launchers, instance, checkout, home
 ):
     before = contents(checkout)
     with serve("--items", "20", "--limits", "none") as url:
         dagster.environment |= {"ITEMS_BASE_URL": url}
-        launcher.environment = dagster.environment
+        for line in (installed_dagster, *launchers):
+            line.environment = dagster.environment
         everything, one = documented_launches()
-        said = [dagster.run("definitions", "validate", "-w", "workspace.yaml")]
-        said += [launcher.run(*everything)]
+        installed, forked = launchers
+        said = [installed_dagster.run("definitions", "validate", "-w", "workspace.yaml")]
+        said += [installed.run(*everything)]
         assert stats(url)["details"] == 20
-        said += [launcher.run(*one)]
+        said += [forked.run(*one)]
         assert stats(url)["repeated_details"] == {"17": 2}
         said += [dagster.run("asset", "materialize", *DEFINITIONS, "--select", "discovered_items")]
         assert stats(url)["details"] == 21

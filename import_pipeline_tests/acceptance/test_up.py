@@ -9,6 +9,7 @@ import pytest
 
 from import_pipeline_tests.acceptance.command_line import (
     answers,
+    commands_of,
     events_of,
     eventually,
     far_slot,
@@ -29,7 +30,7 @@ def said_until_it_serves(up):
     return said
 
 
-def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script, home):
+def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script, command, home):
     api, ui, panel = free_port(), free_port(), free_port()
     ports = {"SOURCE_API_PORT": str(api), "DAGSTER_PORT": str(ui), "PANEL_PORT": str(panel)}
     up = script.start("up", **ports, ITEMS_SLOTS=far_slot())
@@ -49,9 +50,25 @@ def test_up_serves_the_demo_api_the_dagster_ui_and_the_panel_until_ctrl_c(script
     assert "Traceback" not in ended.out + ended.err
     assert not (home / "dagster" / ".logs_queue").exists(), "what is not sent needs no folder"
     eventually(lambda: not processes_of(home), "every server has ended")
-    assert "No Dagster daemon is running" in words(script.run("request", "items").out)
+    assert "No Dagster daemon is running" in words(command.run("request", "items").out)
 
 
+def test_up_starts_no_demo_api_for_a_source_with_another_address_and_leaves_nothing_if_it_is_killed(script, home):
+    """It is killed during its start, at night once it serves."""
+    ports = {"SOURCE_API_PORT": str(free_port()), "DAGSTER_PORT": str(free_port()), "PANEL_PORT": str(free_port())}
+    up = script.start("up", **ports, ITEMS_SLOTS=far_slot(), ITEMS_BASE_URL="https://api.example.com")
+    eventually(lambda: runs(home, b"dagster_webserver") and runs(home, b"\0panel\0"), "the servers start")
+    assert not runs(home, b"source_api")
+    up.process.send_signal(signal.SIGKILL)
+    eventually(lambda: not processes_of(home), "every server has ended")
+    up.end()
+
+
+def runs(home, server):
+    return any(server in line for line in commands_of(home))
+
+
+@pytest.mark.nightly
 def test_up_serves_no_demo_api_for_a_source_with_another_address_and_leaves_nothing_if_it_is_killed(script, home):
     ports = {"SOURCE_API_PORT": str(free_port()), "DAGSTER_PORT": str(free_port()), "PANEL_PORT": str(free_port())}
     up = script.start("up", **ports, ITEMS_SLOTS=far_slot(), ITEMS_BASE_URL="https://api.example.com")
