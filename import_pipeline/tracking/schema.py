@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
+from sqlalchemy import Column, Connection, Dialect, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
+from sqlalchemy.engine.mock import MockConnection
 from sqlalchemy.exc import ProgrammingError
 
 from import_pipeline.errors import DatabaseUnavailable, SchemaError
@@ -45,6 +46,8 @@ _versions = Table(
 )
 
 _up_to_date: WeakSet[Database] = WeakSet()
+#: By dialect, the statements that create the tables.
+_creations: dict[str, list[str]] = {}
 # Alembic keeps the current migration in module globals.
 _alembic_lock = threading.Lock()
 
@@ -75,13 +78,25 @@ def _create(database: Database) -> str:
         schema_lock(connection)
         if (found := current(connection)) is None:
             _check_names(connection, database)
-            tracking_metadata.create_all(connection, checkfirst=False)
+            for statement in _creation(connection.dialect):
+                connection.exec_driver_sql(statement)
             _versions.create(connection, checkfirst=True)  # it stays after a downgrade to nothing
             connection.execute(_versions.insert().values(version_num=HEAD))
         return found or HEAD
 
     with refusals(database, "the tracking tables"):
         return database.transact(create, CREATION_PATIENCE)
+
+
+def _creation(dialect: Dialect) -> list[str]:
+    """Return the statements that create the tables: compiled once, since that takes longer than executing them."""
+    if (known := _creations.get(dialect.name)) is not None:
+        return known
+    statements: list[str] = []
+    collecting = MockConnection(dialect, lambda ddl, *_, **__: statements.append(str(ddl.compile(dialect=dialect))))
+    tracking_metadata.create_all(collecting, checkfirst=False)
+    _creations[dialect.name] = statements
+    return statements
 
 
 def migrate(database: Database) -> None:
