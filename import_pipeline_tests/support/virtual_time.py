@@ -11,6 +11,7 @@ from random import Random
 from typing import Any, TypeVar
 
 import httpx
+import pytest
 
 from import_pipeline.ratelimit import Limiter, RateLimitedTransport, parse_tiers
 from import_pipeline.rules.forecast import minimum_seconds
@@ -20,6 +21,11 @@ from source_api.throttle import Throttle, WindowKind
 from source_api.throttle import parse_tiers as server_tiers
 
 Result = TypeVar("Result")
+
+
+def seeds(count: int, *, by_day: int) -> list[Any]:
+    """Return that many values of a parameter `seed`, of which tests by day get the first ones."""
+    return [pytest.param(each, marks=pytest.mark.nightly if each >= by_day else ()) for each in range(count)]
 
 
 class InstantSelector(selectors.SelectSelector):

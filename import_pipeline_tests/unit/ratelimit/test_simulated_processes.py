@@ -15,6 +15,7 @@ from import_pipeline_tests.support.virtual_time import (
     SimulatedServer,
     SimulationResult,
     run_in_virtual_time,
+    seeds,
     send_all,
 )
 from source_api.throttle import WindowKind
@@ -36,7 +37,7 @@ def learn_20_per_3_seconds(kind: WindowKind, reset: Reset) -> SimulationResult:
     return run_in_virtual_time(requests)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", seeds(6, by_day=4))
 def test_known_limits_are_used_to_the_full_and_never_exceeded(seed: int) -> None:
     """One to four processes, up to 70 ms before and after the counting: no 429, and hardly more than the least time."""
     random = Random(seed)
@@ -53,7 +54,7 @@ def test_known_limits_are_used_to_the_full_and_never_exceeded(seed: int) -> None
 
 @pytest.mark.parametrize("stricter", ["20/2 second; 100/10 second", "10/1 second; 50/2 second; 200/10 second"])
 @pytest.mark.parametrize("names_limits", [False, True])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3, by_day=1))
 def test_processes_of_stricter_limits_share_the_api_with_others(seed: int, names_limits: bool, stricter: str) -> None:
     """A tier that a process of its own would always keep is not kept by itself if others send too."""
     random = Random(seed)
@@ -111,7 +112,7 @@ def test_after_an_outage_requests_resume_as_from_empty_windows(processes: int) -
 
 
 @pytest.mark.parametrize("date_every", [0.0, 1.01])
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5, by_day=2))
 def test_limits_that_headers_name_are_learned_and_used_to_the_full(seed: int, date_every: float) -> None:
     """The start lies anywhere in a second; the server reads its clock for every Date or once a second."""
     random = Random(seed)

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from import_pipeline_tests.support.unknown_limits import UnknownServer, Window, import_all, seconds_taken
-from import_pipeline_tests.support.virtual_time import Delay, run_in_virtual_time
+from import_pipeline_tests.support.virtual_time import Delay, run_in_virtual_time, seeds
 
 
 def about(seconds: float, jitter: float = 0.0, seed: int = 3) -> Delay:
@@ -137,7 +137,7 @@ def test_a_list_whose_api_has_one_limit_for_all_does_not_starve(limits: str, pag
     assert server.refused <= 11 + 12
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4, by_day=1))
 def test_limits_that_are_found_cost_few_refusals(seed: int) -> None:
     """20/1 s: 1,001 details take 50 s at least; one refusal in a hundred pays for what can rise."""
     window = Window(20, 1.0)
@@ -153,7 +153,7 @@ def test_limits_that_are_found_cost_few_refusals(seed: int) -> None:
 
 @pytest.mark.parametrize("reset", [None, 0, 1])
 @pytest.mark.parametrize(("limit", "remaining"), [(0, 0), (0, 1), (1, 0), (1, 1)])
-@pytest.mark.parametrize("processes", [1, 4])
+@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.nightly), 4])
 def test_headers_that_muddle_the_tiers_do_not_slow_what_is_configured(
     limit: int, remaining: int, reset: int | None, processes: int
 ) -> None:
