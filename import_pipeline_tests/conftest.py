@@ -1,10 +1,12 @@
 """Fixtures of all tests: real servers, fresh databases, an environment without the developer's own settings."""
 
 import gc
+import inspect
 import os
 from collections.abc import Generator, Iterator
 from copy import copy
 from pathlib import Path
+from zlib import crc32
 
 import hypothesis
 import pytest
@@ -13,6 +15,8 @@ from import_pipeline.redaction import SECRETS
 from import_pipeline.settings import SETTINGS
 from import_pipeline_tests.support.database_servers import PostgresServer, RedisServer
 
+#: The kinds of databases.
+KINDS = ("sqlite", "postgres")
 #: Beginnings of variables that would change what the tests do.
 OUTSIDE = ("IMPORT_PIPELINE_", "ITEMS_", "PANEL_", "SOURCE_API_", "DAGSTER_")
 
@@ -24,7 +28,37 @@ hypothesis.settings.register_profile("night", deadline=None, max_examples=400)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Load the profile of the night if nightly tests were selected."""
-    hypothesis.settings.load_profile("night" if config.option.markexpr != "not nightly" else "day")
+    hypothesis.settings.load_profile("day" if is_day(config) else "night")
+
+
+def is_day(config: pytest.Config) -> bool:
+    """Return True unless the run selects tests of the night, too."""
+    return bool(config.option.markexpr == "not nightly")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: pytest.Collector, obj: object) -> list[pytest.Item] | None:
+    """Make no items of nightly tests by day: they are a third of all, and each would only be deselected."""
+    is_nightly = inspect.isfunction(obj) and any(mark.name == "nightly" for mark in getattr(obj, "pytestmark", ()))
+    return [] if is_nightly and is_day(collector.config) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run each test that is marked `by_turns` on one kind of database by day; its case decides on which."""
+    if not is_day(config):
+        return
+    left_out = [item for item in items if item.get_closest_marker("by_turns") and not has_its_turn(item)]
+    config.hook.pytest_deselected(items=left_out)
+    leaving = set(left_out)
+    items[:] = [item for item in items if item not in leaving]
+
+
+def has_its_turn(item: pytest.Item) -> bool:
+    """Return False if the same case runs on the other kind of database today."""
+    spec = getattr(item, "callspec", None)
+    values = {} if spec is None else spec.params
+    kind = values.get("database_url", values.get("shared_database"))
+    return kind is None or KINDS[crc32(item.name.replace(kind, "").encode()) % len(KINDS)] == kind
 
 
 @pytest.hookimpl(wrapper=True)
@@ -101,7 +135,7 @@ def redis_url(redis_server: RedisServer) -> str:
     return redis_server.url()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a fresh, empty database: the test runs once on each kind."""
     if request.param == "sqlite":

@@ -19,6 +19,8 @@ from import_pipeline.sources.items import ImportedItem, ItemsSource
 from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline_tests.support.imports import environment_of
 
+pytestmark = pytest.mark.by_turns  # both kinds run the statements of these imports, each in some of the cases
+
 IDS = ("1", "2", "3")
 LIST = {"data": [{"id": int(key)} for key in IDS], "current_page": 1, "last_page": 1, "total": 3}
 ANSWERS = {"/api/items": LIST} | {f"/api/items/{key}": {"id": key, "name": f"n{key}", "price": "1"} for key in IDS}

@@ -14,6 +14,8 @@ from import_pipeline_tests.support.changing_list import URL, ChangingList, detai
 from import_pipeline_tests.support.dying_process import ProcessDied, import_through_deaths
 from import_pipeline_tests.support.imports import import_through, latest, rows, settings, tracking
 
+pytestmark = pytest.mark.by_turns  # both kinds run the statements of these imports, each in some of the cases
+
 SECRET = "license-of-the-settings-55"
 
 

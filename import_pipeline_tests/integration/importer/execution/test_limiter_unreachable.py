@@ -19,6 +19,8 @@ from import_pipeline.tracking.workers import this_process
 from import_pipeline_tests.support.child_server import free_port
 from import_pipeline_tests.support.lifecycle import ADA, BOB, FAILED, RUNNING, SimulatedInstallation, items_source
 
+pytestmark = pytest.mark.by_turns  # both kinds run the statements of these imports, each in some of the cases
+
 IDS = [str(number) for number in range(1, 101)]
 
 

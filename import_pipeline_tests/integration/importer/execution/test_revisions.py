@@ -22,6 +22,8 @@ from import_pipeline_tests.support.imports import (
     tracking,
 )
 
+pytestmark = pytest.mark.by_turns  # both kinds run the statements of these imports, each in some of the cases
+
 
 class Second(ItemsSource):
     """The items, in a second revision."""

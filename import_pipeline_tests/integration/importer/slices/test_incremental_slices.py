@@ -14,6 +14,8 @@ from import_pipeline_tests.support.imports import tracking
 from import_pipeline_tests.support.sliced_api import SlicedApi, Windows, comments_of
 from import_pipeline_tests.support.sliced_imports import Importing, all_of
 
+pytestmark = pytest.mark.by_turns  # both kinds run the statements of these imports, each in some of the cases
+
 
 class Changes(Windows):
     """Asks each slice for what has changed since the bookmark; one slice at a time, so that the order is known."""

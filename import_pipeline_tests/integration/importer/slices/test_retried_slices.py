@@ -12,6 +12,8 @@ from import_pipeline_tests.support.dying_process import ProcessDied
 from import_pipeline_tests.support.sliced_api import Comments, SlicedApi, Windows, comments_of
 from import_pipeline_tests.support.sliced_imports import Importing, all_of
 
+pytestmark = pytest.mark.by_turns  # both kinds run the statements of these imports, each in some of the cases
+
 NOT_FOUND = httpx.Response(404)
 
 

@@ -6,6 +6,8 @@ import pytest
 from import_pipeline_tests.support.sliced_api import Comments, SlicedApi, Windows, comments_of
 from import_pipeline_tests.support.sliced_imports import Importing, all_of
 
+pytestmark = pytest.mark.by_turns  # both kinds run the statements of these imports, each in some of the cases
+
 
 class ChangedOnly(Comments):
     """Reads the comments of changed issues only."""
