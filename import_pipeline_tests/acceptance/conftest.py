@@ -13,6 +13,16 @@ import pytest
 from import_pipeline_tests.acceptance.command_line import DAGSTERS, SCRIPT, CommandLine, far_slot
 from import_pipeline_tests.support.forked_cli import start_forkserver
 
+#: Files that take longest, the longest first. They start first, so that the end of all tests waits for none of them.
+LONGEST = [f"acceptance/test_{name}.py" for name in ("lifecycle", "up", "panel", "concurrent_commands")]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of those files before all others, which keep their order."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get("/".join(item.path.parts[-2:]), len(LONGEST)))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def as_installed() -> Iterator[None]:

@@ -263,12 +263,12 @@ def test_the_keyboard_is_enough(stage, visit):
     expect(run).to_be_focused()
 
 
-def test_the_panel_says_where_it_is_and_stops_at_ctrl_c(script):
+def test_the_panel_says_where_it_is_and_stops_at_ctrl_c(script, command):
     port = free_port()
     panel = script.start("panel", PANEL_PORT=str(port))
     assert panel.process.stderr.readline() == f"Panel  http://127.0.0.1:{port}  Ctrl-C stops it.\n"
     eventually(lambda: answers(f"http://127.0.0.1:{port}"), "the panel answers")
-    ended = script.run("panel", status=2, PANEL_PORT=str(port))
+    ended = command.run("panel", status=2, PANEL_PORT=str(port))
     assert ended.sentence == f"port {port} is in use: stop the program there, or set PANEL_PORT to another port"
     panel.signal(signal.SIGINT)
     assert (panel.end().status, answers(f"http://127.0.0.1:{port}")) == (0, False)
@@ -279,13 +279,19 @@ def test_other_machines_are_let_in_with_a_token_only(command):
     assert refused.startswith("PANEL_TOKEN: expected a token, since PANEL_HOST 0.0.0.0 lets other machines in")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_and_nothing_is_cut_off(stage, failed, visit, scheme):
-    visitor = visit(color_scheme=scheme)
-    for width in (400, 1400):
-        visitor.page.set_viewport_size({"width": width, "height": 900})
-        for path in PAGES:
-            page = visitor.go(path.format(failed=failed))
-            assert serious(Axe().run(page).response) == [], (path, width)
-            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (path, width)
+LOOKS = [
+    ("light", 1400),
+    ("dark", 400),
+    pytest.param("light", 400, marks=pytest.mark.nightly),
+    pytest.param("dark", 1400, marks=pytest.mark.nightly),
+]
+
+
+@pytest.mark.parametrize(("scheme", "width"), LOOKS)
+def test_axe_finds_nothing_serious_and_nothing_is_cut_off(stage, failed, visit, scheme, width):
+    visitor = visit(color_scheme=scheme, viewport={"width": width, "height": 900})
+    for path in PAGES:
+        page = visitor.go(path.format(failed=failed))
+        assert serious(Axe().run(page).response) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
     visitor.complaints.clear()  # the page that there is not is a 404 on purpose

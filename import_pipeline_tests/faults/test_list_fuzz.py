@@ -23,9 +23,9 @@ from import_pipeline.tracking.tables import import_item_statuses as statuses
 from import_pipeline_tests.support.dying_process import ProcessDied
 from import_pipeline_tests.support.list_strategies import SIZE, SOURCES, ListedSource, ListServer, list_plans
 
-#: Lists per test: hundreds in all by day, thousands at night.
+#: Lists per test: a hundred and more in all by day, thousands at night.
 MANY = settings(
-    max_examples=120 if settings().max_examples <= 100 else 1500, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=50 if settings().max_examples <= 100 else 1500, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
