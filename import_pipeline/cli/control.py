@@ -19,8 +19,7 @@ from import_pipeline.cli.run_in_foreground import (
 )
 from import_pipeline.errors import ImportNotFound
 from import_pipeline.importer.control import cancellation, deletion, requests, retries
-from import_pipeline.importer.control import finalize as upkeep
-from import_pipeline.importer.control.finalize import end_cancelled
+from import_pipeline.importer.control import finalize as finalization
 from import_pipeline.importer.control.pauses import lift_pause
 from import_pipeline.importer.control.rescheduling import RecordedRequest, parse_slot
 from import_pipeline.importer.control.scheduling import is_off_now, tick, upcoming_slots_of
@@ -158,7 +157,7 @@ def start_scheduled(source: str, as_json: bool) -> int:
         found = installation.source(source)
         is_off = is_off_now(installation, found)
         result = tick(installation, found, schedule_is_on=not is_off, has_seen_schedule=not is_off)
-        end_cancelled(installation, source)
+        cancellation.end_cancelled(installation, source)
         if not as_json:
             click.echo(" ".join(result.sentences))
         summaries = []
@@ -263,11 +262,11 @@ def finalize(import_id: int, mark_gone: bool, as_json: bool) -> int:
     """Finish the import with this ID if its worker died and nothing is left to do; else exit with status 4."""
     with open_installation() as installation:
         if mark_gone:
-            gone = upkeep.confirm_removed(installation, import_id)
+            gone = finalization.confirm_removed(installation, import_id)
             text = f"Marked {plural(gone, 'item')} as removed." if gone else "No item is left to mark as removed."
             print_message(text, as_json, import_id=import_id, already=not gone)
             return 0
-        done = upkeep.finalize(installation, import_id)
+        done = finalization.finalize(installation, import_id)
         print_message(done.sentence, as_json, import_id=import_id, already=done.already)
         return 0 if done.ended else 4
 

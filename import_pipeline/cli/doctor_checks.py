@@ -18,8 +18,8 @@ from import_pipeline.cli.panel import access_policy, local_host
 from import_pipeline.cli.servers import url
 from import_pipeline.clock import SystemClock
 from import_pipeline.errors import DatabaseUnavailable, ImportPipelineError, LimiterUnavailable, SchemaError
-from import_pipeline.importer.control.finalize import unlisted_imports
 from import_pipeline.importer.installation import Installation, open_installation
+from import_pipeline.importer.monitoring.queries import unlisted_imports
 from import_pipeline.importer.monitoring.stalled import stalled_import
 from import_pipeline.importer.source_loader import load_listed, load_sources, shared_tables, validate
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers

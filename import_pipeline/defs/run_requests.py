@@ -12,8 +12,8 @@ from import_pipeline.contracts import ImportSource
 from import_pipeline.defs import names
 from import_pipeline.defs.run_status import is_queued, report_dead_run, requested_run, run_state
 from import_pipeline.defs.storage.event_retention import drop_by_age
+from import_pipeline.importer.control.cancellation import end_cancelled
 from import_pipeline.importer.control.deletion import prune_by_age
-from import_pipeline.importer.control.finalize import end_cancelled
 from import_pipeline.importer.control.scheduling import Tick, tick
 from import_pipeline.importer.control.shard_supervisor import supervise_shards
 from import_pipeline.importer.installation import Installation

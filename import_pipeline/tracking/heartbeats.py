@@ -11,7 +11,7 @@ from import_pipeline.rules.progress import elapsed_seconds
 from import_pipeline.rules.status import ImportStatus
 from import_pipeline.tracking.counters import CounterDelta, sums
 from import_pipeline.tracking.imports import ImportRow, parse_row
-from import_pipeline.tracking.leases import ImportLease, Lease, renew_claims, write
+from import_pipeline.tracking.leases import Lease, lease_without_worker, renew_claims, write
 from import_pipeline.tracking.tables import import_shards, imports
 
 
@@ -129,5 +129,5 @@ def count_heartbeat_as_now(connection: Connection, found: ImportRow, now: dateti
 
 def count_gap(connection: Connection, found: ImportRow, now: datetime) -> None:
     """Add the time since the last heartbeat of a stalled import, before another process ends it."""
-    lease = ImportLease(import_id=found.id, fence=found.fence, worker="", seconds=0)
+    lease = lease_without_worker(found.id, found.fence)
     write(connection, lease, now, elapsed_seconds=elapsed_until(found, now))

@@ -1,4 +1,4 @@
-"""Import rows: the row as a value, its reads and its creation. `transitions` and `heartbeats` change it.
+"""Import rows: the row as a value, its reads, its creation. `transitions`, `heartbeats`, `counters` change its state.
 
 Every function takes a connection inside a transaction, so that related rows are written together. A lease guards
 whatever a worker writes.
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, or_, select
+from sqlalchemy import Connection, Row, Select, func, insert, or_, select, update
 
 from import_pipeline.errors import ImportNotFound
 from import_pipeline.rules.import_metadata import ImportFacts, ImportOptions
@@ -152,6 +152,12 @@ def get(connection: Connection, import_id: int, *, locked: bool = False) -> Impo
             f"import {import_id}: no import has this id; `import-pipeline list` shows the existing ones"
         )
     return parse_row(row)
+
+
+def change(connection: Connection, import_id: int, now: datetime, **values: Any) -> ImportRow:
+    """Change columns of an import that this transaction has locked or started; return its row."""
+    changed = update(imports).where(imports.c.id == import_id).values(updated_at=now, **values)
+    return parse_row(connection.execute(changed.returning(imports)).one())
 
 
 def lock(connection: Connection, import_id: int) -> None:

@@ -86,6 +86,11 @@ class ImportLease(Lease):
         return {"heartbeat_at": now}
 
 
+def lease_without_worker(import_id: int, fence: int) -> ImportLease:
+    """Return the lease with which a process that is no worker of a stalled import ends it."""
+    return ImportLease(import_id=import_id, fence=fence, worker="", seconds=0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ShardLease(Lease):
     """The lease of a further worker, a shard of the import."""

@@ -15,7 +15,7 @@ from import_pipeline.tracking import resumes
 from import_pipeline.tracking.database.text_columns import Name
 from import_pipeline.tracking.heartbeats import elapsed_until, stalled_metadata
 from import_pipeline.tracking.imports import ImportRow, get, parse_row
-from import_pipeline.tracking.leases import ImportLease, Lease, released, write
+from import_pipeline.tracking.leases import Lease, lease_without_worker, released, write
 from import_pipeline.tracking.tables import import_item_statuses, import_shards, imports
 from import_pipeline.tracking.workers import Worker
 
@@ -121,10 +121,27 @@ def end_stalled(
     connection: Connection, found: ImportRow, now: datetime, status: ImportStatus, failure_reason: str
 ) -> None:
     """End a stalled import: running -> failed or cancelled. Raises LeaseLost if another process was faster."""
-    lease = ImportLease(import_id=found.id, fence=found.fence, worker="", seconds=0)
+    lease = lease_without_worker(found.id, found.fence)
     elapsed = elapsed_until(found, now)
     write(connection, lease, now, metadata=stalled_metadata(connection, found), elapsed_seconds=elapsed)
     end(connection, lease, now, status, failure_reason=failure_reason)
+
+
+def count_finalize_attempt(connection: Connection, found: ImportRow, closed: int, now: datetime) -> None:
+    """Count an attempt to complete a stalled import, which closed that many of its items.
+
+    Raises LeaseLost if another process took it over.
+    """
+    lease = lease_without_worker(found.id, found.fence)
+    counted = lease.guard().values(  # without a heartbeat: this is no worker
+        finalize_attempts=imports.c.finalize_attempts + 1,
+        last_finalize_attempt_at=now,
+        items_failed_count=imports.c.items_failed_count + closed,
+        metadata=stalled_metadata(connection, found),
+        updated_at=now,
+    )
+    if connection.execute(counted).rowcount != 1:
+        raise LeaseLost(f"another process took import {found.id} over at this moment")
 
 
 def release(connection: Connection, lease: Lease, now: datetime, error: str | None = None) -> None:

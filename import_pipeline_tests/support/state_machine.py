@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from import_pipeline.errors import ImportPipelineError
 from import_pipeline.importer.control import cancellation, deletion, finalize, requests, retries
-from import_pipeline.importer.control.finalize import end_cancelled
+from import_pipeline.importer.control.cancellation import end_cancelled
 from import_pipeline.importer.control.scheduling import tick
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.lifecycle.acquire import find_or_create, satisfies

@@ -4,7 +4,7 @@ import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource, Incremental
 from import_pipeline.importer.user_code.fingerprints import meaning_of
@@ -12,11 +12,10 @@ from import_pipeline.rules.import_kind import decide_kind
 from import_pipeline.rules.import_metadata import ImportOptions
 from import_pipeline.rules.lists.positions import lookback_problem, minus, parse_position
 from import_pipeline.rules.status import ImportKind
-from import_pipeline.tracking import events
-from import_pipeline.tracking.imports import ImportRow, get
+from import_pipeline.tracking import events, imports
+from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.lists import bookmarks, revisions
 from import_pipeline.tracking.lists.bookmarks import Bookmark
-from import_pipeline.tracking.tables import imports
 
 #: Event: the import of an incremental source is full or incremental, with the reason.
 KIND_DECIDED = "import_kind"
@@ -29,7 +28,7 @@ def decide_reading(connection: Connection, source: ImportSource, row: ImportRow,
     """
     settings = source.incremental
     if row.retry_of is not None and source.is_sliced:
-        return _as_retried(connection, row, row.retry_of)
+        return _as_retried(connection, row, row.retry_of, now)
     if settings is None or row.kind is not ImportKind.FULL or row.options.limit is not None:
         return row
     if revisions.of_source(connection, row.source) != source.revision:
@@ -47,9 +46,8 @@ def decide_reading(connection: Connection, source: ImportSource, row: ImportRow,
     metadata = row.metadata_with(
         since=since, bookmark_revision=bookmark.revision, bookmark_import=mover, positions=positions, seen=seen
     )
-    connection.execute(update(imports).where(imports.c.id == row.id).values(kind=kind, metadata=metadata))
     events.note(connection, row.id, now, KIND_DECIDED, sentence, since=since)
-    return get(connection, row.id)
+    return imports.change(connection, row.id, now, kind=kind, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +83,13 @@ def next_reading(
     return NextReading(since=since, reason=decision.reason, bookmark=bookmark)
 
 
-def _as_retried(connection: Connection, row: ImportRow, retry_of: int) -> ImportRow:
+def _as_retried(connection: Connection, row: ImportRow, retry_of: int, now: datetime) -> ImportRow:
     """Let a retry read slices from the position that the retried import read them from. Return the changed row."""
-    facts = get(connection, retry_of).facts
+    facts = imports.get(connection, retry_of).facts
     if facts.since is None:
         return row
     metadata = row.metadata_with(since=facts.since, bookmark_import=facts.bookmark_import)
-    connection.execute(update(imports).where(imports.c.id == row.id).values(metadata=metadata))
-    return get(connection, row.id)
+    return imports.change(connection, row.id, now, metadata=metadata)
 
 
 def _problem(bookmark: Bookmark, settings: Incremental, positions: str) -> str | None:

@@ -1,18 +1,23 @@
-"""Cancel a scheduled or running import."""
+"""Cancel a scheduled or running import, and end what a dead worker no longer does."""
 
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
-from import_pipeline.errors import InvalidTransition
-from import_pipeline.importer.control.finalize import lease_seconds_of
+from import_pipeline.errors import InvalidTransition, LeaseLost
 from import_pipeline.importer.control.requests import Answer, record_fulfilled
 from import_pipeline.importer.installation import Installation
-from import_pipeline.importer.lifecycle.workers import worker_states
+from import_pipeline.importer.lifecycle.take_over import end_stalled
+from import_pipeline.importer.lifecycle.workers import has_living_worker
 from import_pipeline.rules.status import ENDED, ImportStatus
 from import_pipeline.tracking import events, imports, scheduling, transitions
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.requests import NewRequest, RequestKind, attribution
+
+#: Running imports that are looked at; a source has at most one.
+MAX_RUNNING = 100
+DEAD = "cancellation was requested, and its worker is dead"
 
 
 def cancel(installation: Installation, import_id: int, *, by: str | None = None, reason: str | None = None) -> Answer:
@@ -33,7 +38,7 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
             return Answer(sentence=already, already=True)
         if scheduling.cancel_scheduled(connection, import_id, now, f"cancelled by {who}", by_person=True):
             sentence = f"Import {import_id} was scheduled and is cancelled."
-        elif not is_listed and _has_no_worker(connection, installation, row, now):
+        elif not is_listed and not has_living_worker(connection, installation, row, now):
             if not already:
                 transitions.request_cancel(connection, import_id, now, by)
             transitions.end_stalled(connection, row, now, ImportStatus.CANCELLED, f"cancelled by {who}")
@@ -42,7 +47,7 @@ def cancel(installation: Installation, import_id: int, *, by: str | None = None,
             return Answer(sentence=already, already=True)
         else:
             transitions.request_cancel(connection, import_id, now, by)
-            sentence = _next_step(row, has_worker=not _has_no_worker(connection, installation, row, now))
+            sentence = _next_step(row, has_worker=has_living_worker(connection, installation, row, now))
         if row.cancel_requested_at is None:
             asked = f"Cancellation requested {attribution(by, reason)}."
             events.note(connection, import_id, now, "cancel_requested", asked)
@@ -79,6 +84,21 @@ def cancelled_already(row: ImportRow) -> str | None:
     return None
 
 
-def _has_no_worker(connection: Connection, installation: Installation, row: ImportRow, now: datetime) -> bool:
-    """Return True if no living worker would read a request."""
-    return not any(worker_states(connection, row.id, lease_seconds_of(installation, row), now).values())
+def end_cancelled(installation: Installation, own: str) -> list[str]:
+    """End stalled imports of other sources whose cancellation was requested. Return their dead Dagster runs.
+
+    The sensor of such a source does the same, if it has one. The caller reports the runs as failed.
+    """
+    now = installation.clock.now()
+    with installation.database.read() as connection:
+        running = imports.latest(connection, statuses=(ImportStatus.RUNNING,), limit=MAX_RUNNING)
+        asked = [row for row in running if row.source != own and row.cancel_requested_at is not None]
+        stalled = [row for row in asked if not has_living_worker(connection, installation, row, now)]
+    ended = []
+    for row in stalled:
+        try:
+            installation.transact(partial(end_stalled, row=row, now=now, status=ImportStatus.CANCELLED, reason=DEAD))
+        except LeaseLost:
+            continue  # a process resumed or ended it at this moment
+        ended += [row.dagster_run_id] if row.dagster_run_id else []
+    return ended

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
+from import_pipeline.importer.installation import Installation
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.sharding import LEAD
 from import_pipeline.rules.status import ImportKind
@@ -20,6 +21,17 @@ def workers_of(row: ImportRow, source: ImportSource) -> int:
     if row.kind is ImportKind.DISCOVERY:
         return 1
     return source.shards if row.options.shards is None else row.options.shards
+
+
+def lease_seconds_of(source: ImportSource | None) -> float:
+    """Return the lease of a source in seconds; the default if it is no longer listed."""
+    return ImportSource.lease if source is None else source.lease
+
+
+def has_living_worker(connection: Connection, installation: Installation, row: ImportRow, now: datetime) -> bool:
+    """Return True if a worker of a running import is alive and has not left: its lead, or a shard."""
+    lease_seconds = lease_seconds_of(installation.listed(row.source))
+    return any(worker_states(connection, row.id, lease_seconds, now).values())
 
 
 def shard_liveness(shard: ShardRow, lease_seconds: float, monotonic: float | None = None) -> Liveness | None:

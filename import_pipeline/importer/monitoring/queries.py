@@ -1,6 +1,6 @@
 """Read imports for displays, each read bounded: details, pages of a list, progress."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from import_pipeline.importer.limiter_usage import UsageReader, with_current_usa
 from import_pipeline.importer.monitoring.stalled import stalled_import
 from import_pipeline.importer.monitoring.view import Forecast, ImportView, forecast_of, history_size, view_of
 from import_pipeline.ratelimit import Usage
-from import_pipeline.rules.status import ENDED, NO_WORKER, ImportStatus
+from import_pipeline.rules.status import ENDED, NO_WORKER, UNENDED, ImportStatus
 from import_pipeline.tracking import events, imports, items, queries, scheduling
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.lists import slices
@@ -25,6 +25,8 @@ SHOWN_FAILURES = 50
 PAGE_SIZE = 25
 #: Running imports whose workers are checked; a source has at most one.
 MAX_RUNNING = 100
+#: Imports that are searched for those of sources that are no longer listed.
+MAX_UNENDED = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +130,12 @@ def import_details(installation: Installation, import_id: int, usage_reader: Usa
             is_listed=installation.listed(view.row.source) is not None,
             api_paused_until=_api_paused_until(installation, view.row, usage_reader, now),
         )
+
+
+def unlisted_imports(connection: Connection, names: Collection[str]) -> list[ImportRow]:
+    """Return the scheduled and running imports of other sources than these, newest first."""
+    unended = imports.latest(connection, statuses=UNENDED, limit=MAX_UNENDED)
+    return [row for row in unended if row.source not in names]
 
 
 def _failed_slices(connection: Connection, row: ImportRow) -> Sequence[slices.FailedSlice]:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.lifecycle.state import ExternalFacts, state_of, stored_facts
-from import_pipeline.importer.lifecycle.workers import liveness, living_shards
+from import_pipeline.importer.lifecycle.workers import lease_seconds_of, liveness, living_shards
 from import_pipeline.rules.liveness import Liveness
 from import_pipeline.rules.resumes import MAX_RESUMES, resume_limit_reason
 from import_pipeline.rules.scheduling import RUN_START, End, Fail, Resume, Wait, decide_running
@@ -37,7 +37,7 @@ def stalled_import(
     row = found.row
     if row.status is not ImportStatus.RUNNING:
         return None
-    worker = liveness(row, ImportSource.lease if source is None else source.lease)
+    worker = liveness(row, lease_seconds_of(source))
     if not worker.is_dead(now):
         return None
     shards_work = any(living_shards(found.shards, worker.lease_seconds, now).values())

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import create_engine, event, select, text
 
 from import_pipeline.importer.control import cancellation, deletion, finalize, requests, retries
-from import_pipeline.importer.control.finalize import end_cancelled
+from import_pipeline.importer.control.cancellation import end_cancelled
 from import_pipeline.importer.control.shard_supervisor import supervise_shards
 from import_pipeline.importer.lifecycle.acquire import count_heartbeat_as_now
 from import_pipeline.panel.context import Panel

@@ -7,7 +7,7 @@ import pytest
 from import_pipeline.cli.doctor_checks import unlisted_sources
 from import_pipeline.errors import ImportNotFound, UsageError
 from import_pipeline.importer.control import cancellation, deletion, finalize, requests, retries
-from import_pipeline.importer.control.finalize import end_cancelled
+from import_pipeline.importer.control.cancellation import end_cancelled
 from import_pipeline.importer.monitoring.queries import view_in
 from import_pipeline.settings import load_settings
 from import_pipeline.tracking.requests import RequestKind
