@@ -108,11 +108,11 @@ class ListReader:
             self.checkpoint = replace(self.checkpoint, basis=self._basis(), mark=mark)
             self._request = self._list.first_request()
         try:
-            response = await self._fetch(self._request)
+            response, verdict = await self._fetch(self._request)
         except PageRejected as error:
             await self._after_rejection(str(error))
         else:
-            await self._store(response)
+            await self._store(response, verdict)
 
     def _resumed_request(self, checkpoint: Checkpoint) -> httpx.Request | None:
         """Return the request after the checkpoint's page; None if it cannot be built."""
@@ -146,8 +146,8 @@ class ListReader:
         await context.write(store)
         self.checkpoint, self._request = checkpoint, None
 
-    async def _fetch(self, request: httpx.Request) -> httpx.Response:
-        """Return the response for the page. Raises PageFailed, PageRejected and ImportFailed."""
+    async def _fetch(self, request: httpx.Request) -> tuple[httpx.Response, PageVerdict]:
+        """Return the response for the page, and a usable verdict. Raises PageFailed, PageRejected and ImportFailed."""
         context, before = self._context, self.checkpoint
         page, source = before.page + 1, context.source
         try:
@@ -161,12 +161,12 @@ class ListReader:
         if verdict is PageVerdict.READ:
             problem = self._list.problem(response)
             if problem is None:
-                return response
+                return response, verdict
             if not before.page and (wrong := await describe_wrong_path(context, response, problem)) is not None:
                 raise ListFailed(f"list page {page}: {wrong}", str(problem))
             raise PageFailed(page, str(problem), _requested_wait(context, response))
         if verdict in USABLE:
-            return response
+            return response, verdict
         if verdict is PageVerdict.AGAIN:
             raise PageFailed(page, reason, _requested_wait(context, response))
         if verdict is PageVerdict.REJECTED and before.page:
@@ -198,13 +198,12 @@ class ListReader:
         self.checkpoint = await self._context.write(check_pass, self.opened, after, new=0, found=0)
         self._request = None
 
-    async def _store(self, response: httpx.Response) -> None:
+    async def _store(self, response: httpx.Response, verdict: PageVerdict) -> None:
         """Store a page with the checkpoint after it, in one transaction."""
         context, before = self._context, self.checkpoint
-        verdict, _ = self._list.verdict(response, is_first=not before.page)
         found = self._list.parse(response, before.page + 1) if verdict is PageVerdict.READ else []
         room = self.opened.room(before)
-        after, request = next_page(self.opened, response, before, [item.external_id for item in found])
+        after, request = next_page(self.opened, response, verdict, before, [item.external_id for item in found])
         if after.is_capped:
             self.opened.row.parts = parts_of(self._list)
             found = [] if self.opened.row.parts and not before.page else found  # its parts list them again

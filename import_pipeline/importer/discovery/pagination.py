@@ -51,14 +51,13 @@ class OpenList:
 
 
 def next_page(
-    opened: OpenList, response: httpx.Response, before: Checkpoint, ids: list[str]
+    opened: OpenList, response: httpx.Response, verdict: PageVerdict, before: Checkpoint, ids: list[str]
 ) -> tuple[Checkpoint, httpx.Request | None]:
     """Return the checkpoint after a page, and the request for the next one, if there is one.
 
     The source's continuation decides, not the number of items: a page without items may name a next one.
     """
     context, of_list = opened.context, opened.source_list
-    verdict, _ = of_list.verdict(response, is_first=not before.page)
     if verdict is PageVerdict.UNCHANGED:
         return replace(before.after([], None, request=_fingerprint(response.request)).ended(), is_unchanged=True), None
     is_absent = verdict in {PageVerdict.ABSENT, PageVerdict.END}
