@@ -15,7 +15,7 @@ from import_pipeline.contracts.slice_check import check_slices
 from import_pipeline.contracts.source import ImportSource, Retry
 from import_pipeline.errors import ContractError
 from import_pipeline.rules.partitions import Partitions
-from import_pipeline.rules.slots import parse_slots
+from import_pipeline.rules.slots import slot_faults
 from import_pipeline.settings import SOURCE_SETTINGS, Setting
 from import_pipeline.settings.endpoint_limits import join_endpoints
 
@@ -107,12 +107,8 @@ def _check_times(source: ImportSource) -> None:
         raise ContractError(source.name, "max_pause", "a timedelta above 0", repr(source.max_pause))
     if not isinstance(source.max_depth, int) or isinstance(source.max_depth, bool) or source.max_depth < 1:
         raise ContractError(source.name, "max_depth", "a whole number from 1", repr(source.max_depth))
-    for name, times in (("slots", (source.slots, "UTC")), ("time_zone", ("0", source.time_zone))):
-        try:
-            parse_slots(*times)
-        except ValueError as error:
-            expected, _, got = str(error).removeprefix("expected ").rpartition(", got ")
-            raise ContractError(source.name, name, expected, got) from error
+    for name, expected, got in slot_faults(source.slots, source.time_zone):
+        raise ContractError(source.name, name, expected, got)
 
 
 def _is_wait(seconds: object) -> bool:

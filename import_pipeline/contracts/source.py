@@ -22,7 +22,7 @@ from import_pipeline.contracts.slices import SliceHooks
 from import_pipeline.contracts.tenants import TenantNames
 from import_pipeline.errors import ContractError, SettingError
 from import_pipeline.rules.partitions import Partitions, per_item
-from import_pipeline.rules.slots import Slots, parse_slots
+from import_pipeline.rules.slots import Slots, parse_slots, slot_faults
 from import_pipeline.settings import SourceSettings, variable_prefix
 from import_pipeline.settings.endpoint_limits import replaced
 
@@ -224,20 +224,11 @@ class ImportSource(
         if settings.backoff is not None:
             source.retry = replace(source.retry, backoff=settings.backoff)
         if settings.slots is not None or settings.time_zone is not None:
-            _check_slots(source)
+            for name, expected, got in slot_faults(source.slots, source.time_zone):
+                raise SettingError(variable_prefix(source.name) + name.upper(), expected, got)
         return source
 
     @property
     def timetable(self) -> Slots:
         """The parsed slots. Raises ValueError if `slots` or `time_zone` is invalid."""
         return parse_slots(self.slots, self.time_zone)
-
-
-def _check_slots(source: ImportSource) -> None:
-    """Raise SettingError if the environment's slots or time zone are invalid."""
-    for name, read in (("SLOTS", (source.slots, "UTC")), ("TIME_ZONE", ("0", source.time_zone))):
-        try:
-            parse_slots(*read)
-        except ValueError as error:
-            expected, _, got = str(error).removeprefix("expected ").rpartition(", got ")
-            raise SettingError(variable_prefix(source.name) + name, expected, got) from error

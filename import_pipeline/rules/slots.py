@@ -80,6 +80,16 @@ def parse_slots(text: str, time_zone: str) -> Slots:
     return Slots(times=_times(text), zone=_zone(time_zone))
 
 
+def slot_faults(slots: str, time_zone: str) -> Iterator[tuple[str, str, str]]:
+    """Yield each invalid one of `slots` and `time_zone` by its name, with the expectation and the value."""
+    for name, given in (("slots", (slots, "UTC")), ("time_zone", ("0", time_zone))):
+        try:
+            parse_slots(*given)
+        except ValueError as error:
+            expected, _, got = str(error).removeprefix("expected ").rpartition(", got ")
+            yield name, expected, got
+
+
 def end_of_off_time(seen_off_at: datetime, on_since: datetime | None, now: datetime) -> datetime:
     """Return the end of the time in which a schedule was off that is on now.
 
