@@ -64,7 +64,6 @@ class ImportOp:
         self.partition_keys = sorted(context.partition_keys) if context.has_partition_key_range else _single(context)
         self.wants_details = keys.enriched(declared) in context.selected_asset_keys
         self.only, self.full = list(only), full
-        self.is_selection = bool(self.partition_keys or self.only)
         self.wants_list = keys.discovered(declared) in context.selected_asset_keys
 
     def events(self) -> Iterator[Any]:
@@ -72,17 +71,18 @@ class ImportOp:
         with masking(), forward_logs(self.context), open_for(self.declared) as (installation, listed):
             source = self.api.configured_source(listed, installation)
             import_id: int | None = None
+            is_selection = bool(self.partition_keys or self.only)
             try:
                 import_id = self._import_id(installation, source)
                 with installation.database.read() as connection:
                     row = imports.get(connection, import_id)
-                self.is_selection = row.kind is ImportKind.SELECTION
+                is_selection = row.kind is ImportKind.SELECTION
                 summary, reporter = self._execute(installation, source, import_id)
             except (ImportAlreadyRunning, InvalidTransition, LeaseLost) as error:
                 reason = str(error)
                 if isinstance(error, LeaseLost) and import_id is not None:
                     reason = lost_lease_reason(installation, import_id, reason)
-                if self.is_selection or was_reported_dead(self.context.instance, self.context.run.run_id):
+                if is_selection or was_reported_dead(self.context.instance, self.context.run.run_id):
                     raise dg.Failure(description=reason, allow_retries=False) from None
                 report("nothing_to_do", f"Nothing to do for this run: {reason}.", source=self.name)
                 return

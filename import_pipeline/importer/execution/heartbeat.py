@@ -33,6 +33,14 @@ INTERVAL_SECONDS = 1.0
 MOST_SKEW_SECONDS = 5.0
 
 
+#: Called with each beat, in its transaction: with the import's row, and what the beat stored.
+OnBeat = Callable[[Connection, ImportRow, Pulse], None]
+
+
+def nothing_else(connection: Connection, row: ImportRow, pulse: Pulse) -> None:
+    """Do nothing beside the beat."""
+
+
 class Heartbeat:
     """Renews the lease, adds the counters and reads cancel requests, each second (or four times in a short lease).
 
@@ -53,7 +61,7 @@ class Heartbeat:
         pulse: Callable[[Connection], Pulse],
         on_end: Callable[[ImportPipelineError], object],
         patience_seconds: float = 0.0,
-        on_beat: Callable[[Connection, ImportRow, Pulse], None] = lambda connection, row, pulse: None,
+        on_beat: OnBeat = nothing_else,
         began: float | None = None,
         ownership: Ownership | None = None,
     ) -> None:

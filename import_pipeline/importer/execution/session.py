@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection
-
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import (
     DatabaseUnavailable,
@@ -21,7 +19,7 @@ from import_pipeline.errors import (
 )
 from import_pipeline.importer.bookmarks.beginning import reading_source
 from import_pipeline.importer.collector import collecting_less
-from import_pipeline.importer.execution.heartbeat import Heartbeat
+from import_pipeline.importer.execution.heartbeat import Heartbeat, OnBeat, nothing_else
 from import_pipeline.importer.execution.limiter_outage import note_eviction
 from import_pipeline.importer.execution.signals import end_of, handle_signals
 from import_pipeline.importer.execution.usage_share import UsageMeter
@@ -34,21 +32,12 @@ from import_pipeline.importer.runtime.progress import NullListener, ProgressList
 from import_pipeline.importer.runtime.stop import GRACE_SECONDS, StopSignal
 from import_pipeline.importer.user_code.declared_paths import watch_paths
 from import_pipeline.importer.user_code.running_hooks import HookInterrupted
-from import_pipeline.tracking.heartbeats import Pulse
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.leases import Lease
 from import_pipeline.tracking.workers import Worker, this_process
 
 T = TypeVar("T")
 INTERRUPTED = "the process was stopped; the import keeps its state, and the next run resumes it"
-
-
-#: Called with each beat, in its transaction.
-OnBeat = Callable[[Connection, ImportRow, Pulse], None]
-
-
-def nothing_else(connection: Connection, row: ImportRow, pulse: Pulse) -> None:
-    """Do nothing beside the beat."""
 
 
 @dataclass(kw_only=True)

@@ -46,11 +46,11 @@ from import_pipeline.tracking.shards import ShardRow
 
 @dataclass(frozen=True, kw_only=True)
 class ShardResult:
-    """The result of a shard: its row, the import's row, and whether this shard ended the import."""
+    """The result of a shard."""
 
     shard: ShardRow
-    row: ImportRow
-    ended_it: bool
+    row: ImportRow  #: of the import
+    ended_it: bool  #: this shard has ended the import
     was_cancelled: bool  #: it left because the import was cancelled
     dead_run_id: str | None  #: of the dead worker that had this shard before
 
@@ -63,15 +63,15 @@ def execute_shard(run: ImportRun, import_id: int, number: int) -> ShardResult:
     """
     row, shard, dead_run_id = _take_shard(run, import_id, number)
     session = ShardSession(run, row, shard)
-    ended_it = session.execute()
-    if ended_it:
+    session.execute()
+    if session.ended_it:
         send_notices(run.installation, run.source)
     with run.installation.database.read() as connection:
         [shard] = [each for each in shards.of_import(connection, import_id) if each.number == number]
         return ShardResult(
             shard=shard,
             row=imports.get(connection, import_id),
-            ended_it=ended_it,
+            ended_it=session.ended_it,
             was_cancelled=session.was_cancelled,
             dead_run_id=dead_run_id,
         )
@@ -113,14 +113,14 @@ class ShardSession:
         self.run = run
         self.row = row
         self.was_cancelled = False
-        self.ended_it = False
+        self.ended_it = False  #: this shard has ended the import
         self.lease = ShardLease(
             import_id=row.id, fence=shard.fence, worker=shard.worker or "", seconds=run.source.lease, shard=shard.number
         )
         self.leadership = Leadership(run, self.lease)
 
-    def execute(self) -> bool:
-        """Fetch items, release the shard, and return whether this shard ended the import."""
+    def execute(self) -> None:
+        """Fetch items, then release the shard. Raises the error that stops this process."""
         ending = self._finish_lead(self._run_to_the_end())
         match ending:
             case Completed():
@@ -144,7 +144,6 @@ class ShardSession:
             case Failed(error) | StoreAway(error) | BrokeOff(error):
                 self._leave(is_done=False, trouble=self._trouble_of(ending))
                 raise error
-        return self.ended_it
 
     def _run_to_the_end(self) -> Ending:
         """Fetch items, and complete the import if this is its last worker; return the ending."""
