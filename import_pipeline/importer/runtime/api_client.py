@@ -39,7 +39,7 @@ class RequestTally:
     answers: int = 0
     hits: int = 0  #: refusals as too many: responses of status 429, or with that meaning
     weighed: int = 0  #: requests whose cost was computed; each counts once, however often it is sent
-    places: int = 0  #: their costs together
+    units: int = 0  #: their costs together
     by_endpoint: Counter[str] = field(default_factory=Counter)  #: the same by the path prefix of their limits
 
     @property
@@ -60,7 +60,7 @@ class RequestTally:
     @property
     def mean_cost(self) -> float:
         """The mean cost of a request so far; 1 before the first."""
-        return self.places / self.weighed if self.weighed else 1.0
+        return self.units / self.weighed if self.weighed else 1.0
 
 
 def cost_of(source: ImportSource, request: httpx.Request) -> int:
@@ -82,7 +82,7 @@ class RequestCost:
         """Return the permits that the request takes. Raises HookFailed unless it is a whole number from 1."""
         cost = cost_of(self.source, request)
         self.tally.weighed += 1
-        self.tally.places += cost
+        self.tally.units += cost
         self.tally.by_endpoint[self.endpoints.of(request)] += cost
         return cost
 
