@@ -32,8 +32,8 @@ _NUMBERS = (
     "wait",
     "max_outage",
 )
-
-
+#: Attributes without a setting that are whole numbers from 1, and the largest value of each.
+_WHOLE_NUMBERS = {"max_depth": math.inf, "max_empty_pages": math.inf, "revision": 2**31 - 1}
 #: The characters that Dagster allows in names, and the length that the tracking tables store.
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 NAME_FORM = "at most 100 of the letters a to z and A to Z, digits and underscores, such as items"
@@ -105,8 +105,6 @@ def _check_times(source: ImportSource) -> None:
         raise ContractError(source.name, "retry.backoff", expected, repr(backoff))
     if not isinstance(source.max_pause, timedelta) or source.max_pause <= timedelta(0):
         raise ContractError(source.name, "max_pause", "a timedelta above 0", repr(source.max_pause))
-    if not isinstance(source.max_depth, int) or isinstance(source.max_depth, bool) or source.max_depth < 1:
-        raise ContractError(source.name, "max_depth", "a whole number from 1", repr(source.max_depth))
     for name, expected, got in slot_faults(source.slots, source.time_zone):
         raise ContractError(source.name, name, expected, got)
 
@@ -131,10 +129,10 @@ def _check_values(source: ImportSource) -> None:
             raise ContractError(source.name, name, setting.expected, repr(value))
     if not isinstance(source.api, str) or not source.api:
         raise ContractError(source.name, "api", "a name", repr(source.api))
-    if not isinstance(source.revision, int) or isinstance(source.revision, bool) or not 0 < source.revision < 2**31:
-        raise ContractError(source.name, "revision", "a whole number from 1", repr(source.revision))
-    if not isinstance(source.max_empty_pages, int) or source.max_empty_pages < 1:
-        raise ContractError(source.name, "max_empty_pages", "a whole number from 1", repr(source.max_empty_pages))
+    for name, most in _WHOLE_NUMBERS.items():
+        value = getattr(source, name)
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            raise ContractError(source.name, name, "a whole number from 1", repr(value))
     if not isinstance(source.partitions, Partitions):
         raise ContractError(source.name, "partitions", "per_item or buckets(500)", repr(source.partitions))
     _check_base_url(source, settings["base_url"])

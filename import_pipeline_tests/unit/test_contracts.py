@@ -110,6 +110,8 @@ MISTAKES = [
     (source(concurrency=0), "things.concurrency: expected a whole number from 1 to 1000, got 0"),
     (source(per_page="100"), "things.per_page: expected a whole number from 1, got '100'"),
     (source(max_empty_pages=0), "things.max_empty_pages: expected a whole number from 1, got 0"),
+    (source(max_empty_pages=True), "things.max_empty_pages: expected a whole number from 1, got True"),
+    (source(revision=2**31), "things.revision: expected a whole number from 1, got 2147483648"),
     (source(revision=0), "things.revision: expected a whole number from 1, got 0"),
     (source(revision="2"), "things.revision: expected a whole number from 1, got '2'"),
     (source(retry=Retry(tries=0)), "things.retry.tries: expected a whole number from 1, got 0"),
