@@ -21,7 +21,8 @@ from import_pipeline.errors import DatabaseUnavailable, ImportPipelineError, Lim
 from import_pipeline.importer.installation import Installation, open_installation
 from import_pipeline.importer.monitoring.queries import unlisted_imports
 from import_pipeline.importer.monitoring.stalled import stalled_import
-from import_pipeline.importer.source_loader import load_listed, load_sources, shared_tables, validate
+from import_pipeline.importer.source_list import load_listed
+from import_pipeline.importer.source_loader import load_sources, shared_tables, validate
 from import_pipeline.ratelimit import Limiter, open_permits, parse_tiers
 from import_pipeline.ratelimit.stores.redis_health import inspect_redis, warnings
 from import_pipeline.redaction import redact

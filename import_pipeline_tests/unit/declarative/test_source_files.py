@@ -3,7 +3,8 @@
 import pytest
 
 from import_pipeline.errors import ContractError, SourceNotFound
-from import_pipeline.importer.source_loader import load_listed, load_sources
+from import_pipeline.importer.source_list import load_listed
+from import_pipeline.importer.source_loader import load_sources
 from import_pipeline.settings import load_settings
 
 ORDERS = """\
