@@ -12,33 +12,23 @@ assert rehearsal.rows["17"]["name"] == "lamp"
 import asyncio
 import heapq
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import select
 
 from import_pipeline.conformance import NotConformant, check_conformance
+from import_pipeline.conformance.rehearsal import import_through, rehearsal_settings, rows_and_failures
 from import_pipeline.contracts import ImportSource
 from import_pipeline.declarative import RestSource
 from import_pipeline.declarative.files import load_file
-from import_pipeline.importer.execution.run import execute_import
-from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import open_installation
-from import_pipeline.importer.lifecycle.acquire import find_or_create
-from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.run_import import refuse_running_loop
-from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.ratelimit.stores.memory import MemoryPermits
-from import_pipeline.rules.status import Trigger
-from import_pipeline.settings import load_settings, variable_prefix
-from import_pipeline.settings.endpoint_limits import everywhere
-from import_pipeline.tracking import items
 
 __all__ = [
     "CannedTransport",
@@ -170,20 +160,11 @@ def rehearse(
     Raises ContractError if the source breaks its contract, and UsageError inside a running event loop.
     """
     refuse_running_loop("rehearse")
-    prefix = variable_prefix(source.name)
-    quick = {"BASE_URL": "https://api.test", "LIMITS": everywhere(source.limits, "100000/1 second"), "BACKOFF": "0.01"}
-    own = {"IMPORT_PIPELINE_HOME": str(folder)} | {prefix + name: value for name, value in quick.items()}
-    settings = replace(load_settings({**own, **(environment or {})}, folder), is_rehearsal=True)
+    settings = rehearsal_settings([source], folder, environment or {}, limits="100000/1 second")
     with open_installation(settings, configure([source], settings)) as installation:
-        found = installation.source(source.name)
-        row = find_or_create(installation.database, found, new_import(found, Trigger.CLI), installation.clock)
-        connect = partial(open_api, found, settings, installation.clock, transport)
-        summary = execute_import(ImportRun(installation=installation, source=found, connect=connect), row.id)
-        with installation.database.read() as connection:
-            stored = connection.execute(select(found.model.__table__)).mappings().all()
-            failed = items.failures(connection, row.id, limit=len(stored) + (summary.items_count or 0))
-    rows = {str(each["external_id"]): dict(each) for each in stored}
-    return Rehearsal(summary=summary, rows=rows, failures={each.external_id: each.reason for each in failed})
+        summary = import_through(installation, source.name, transport)
+        rows, failures = rows_and_failures(installation, installation.sources[0].model, summary)
+    return Rehearsal(summary=summary, rows=rows, failures=failures)
 
 
 def declared_in(file: str | Path, **environment: str) -> list[RestSource]:

@@ -2,29 +2,20 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import select
 
+from import_pipeline.conformance.rehearsal import import_through, rehearsal_settings, rows_and_failures
 from import_pipeline.contracts import ImportSource
 from import_pipeline.errors import UsageError
 from import_pipeline.importer.access.connector import connector_of, token_server_of
-from import_pipeline.importer.execution.run import execute_import
-from import_pipeline.importer.execution.session import ImportRun
 from import_pipeline.importer.installation import Installation, open_installation
-from import_pipeline.importer.lifecycle.acquire import find_or_create
-from import_pipeline.importer.lifecycle.create import new_import
-from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.source_loader import configure
 from import_pipeline.importer.summary import ImportSummary
-from import_pipeline.rules.status import Trigger
-from import_pipeline.settings import Settings, load_settings, variable_prefix
-from import_pipeline.settings.endpoint_limits import everywhere
-from import_pipeline.tracking import items
+from import_pipeline.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,16 +97,12 @@ class Trial:
         settings = self._settings(folder)
         with open_installation(settings, configure(family, settings)) as installation:
             for parent in family[:-1]:
-                self._run(installation, parent.name, self._transport)
+                import_through(installation, parent.name, self._transport)
             yield installation
 
     def _settings(self, folder: Path) -> Settings:
-        environment = {"IMPORT_PIPELINE_HOME": str(folder)}
-        for each in _family(self.source, self._parents):
-            quick = {"BASE_URL": "https://api.test", "LIMITS": everywhere(each.limits, "none"), "BACKOFF": "0.01"}
-            environment |= {variable_prefix(each.name) + name: value for name, value in quick.items()}
-        environment |= self._environment
-        return replace(load_settings(environment, folder), is_rehearsal=True)
+        family = _family(self.source, self._parents)
+        return rehearsal_settings(family, folder, self._environment, limits="none")
 
     @property
     def requests_tokens(self) -> bool:
@@ -126,28 +113,14 @@ class Trial:
 
     def run(self, installation: Installation, transport: httpx.AsyncBaseTransport) -> ImportSummary:
         """Import, or resume an import whose process was killed."""
-        return self._run(installation, self.source.name, transport)
-
-    def _run(self, installation: Installation, name: str, transport: httpx.AsyncBaseTransport) -> ImportSummary:
-        source = installation.source(name)
-        row = find_or_create(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
-        connect = partial(open_api, source, installation.settings, installation.clock, transport)
-        return execute_import(ImportRun(installation=installation, source=source, connect=connect), row.id)
+        return import_through(installation, self.source.name, transport)
 
     def outcome_of(self, installation: Installation, summary: ImportSummary) -> Outcome:
         """Return the rows and failures of an import that has ended."""
-        table = self.source.model.__table__
-        with installation.database.read() as connection:
-            stored = connection.execute(select(table)).mappings().all()
-            failed = items.failures(connection, summary.import_id, limit=len(stored) + (summary.items_count or 0))
-        keys = {column.name for column in table.primary_key}
-        rows = {
-            str(each["external_id"]): {
-                name: value for name, value in each.items() if name not in keys - {"external_id"}
-            }
-            for each in stored
-        }
-        return Outcome(summary=summary, rows=rows, failures={each.external_id: each.reason for each in failed})
+        rows, failures = rows_and_failures(installation, self.source.model, summary)
+        keys = {column.name for column in self.source.model.__table__.primary_key} - {"external_id"}
+        own = {key: {name: value for name, value in row.items() if name not in keys} for key, row in rows.items()}
+        return Outcome(summary=summary, rows=own, failures=failures)
 
 
 def _family(source: ImportSource, parents: Sequence[ImportSource]) -> list[ImportSource]:
