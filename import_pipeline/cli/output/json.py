@@ -11,7 +11,7 @@ import click
 from import_pipeline.cli.output.schedule import Ticks
 from import_pipeline.cli.output.tables import Event
 from import_pipeline.contracts import ImportSource
-from import_pipeline.importer.monitoring.view import ImportView
+from import_pipeline.importer.monitoring.view import ImportView, common_json
 from import_pipeline.rules.status import OVERDUE, SCHEDULE_OFF
 from import_pipeline.tracking.items import FailedItem
 from import_pipeline.tracking.lists.slices import FailedSlice
@@ -32,22 +32,9 @@ def print_message(sentence: str, as_json: bool, **values: Any) -> None:
         click.echo(sentence)
 
 
-def _common(view: ImportView) -> dict[str, Any]:
-    """Return the fields that all objects of an import share: figures, kind, trigger and times."""
-    row = view.row
-    return view.figures.as_json() | {
-        "kind": row.kind.value,
-        "limit": row.options.limit,
-        "trigger": row.trigger.value,
-        "scheduled_at": iso(row.scheduled_at),
-        "started_at": iso(row.started_at),
-        "ended_at": iso(row.ended_at),
-    }
-
-
 def import_json(view: ImportView) -> dict[str, Any]:
     """Return an import as `list --json` prints it."""
-    return _common(view) | {
+    return common_json(view) | {
         "overdue": view.status == OVERDUE,
         "schedule_is_off": view.status == SCHEDULE_OFF,
         "has_no_worker": view.has_no_worker,
@@ -63,7 +50,7 @@ def import_details_json(
 ) -> dict[str, Any]:
     """Return an import as `show --json` prints it."""
     row = view.row
-    return _common(view) | {
+    return common_json(view) | {
         "heartbeat_at": iso(row.heartbeat_at),
         "has_no_worker": view.has_no_worker,
         "blocked_until": iso(row.blocked_until),

@@ -198,20 +198,27 @@ def permits_left(tier: TierUsage) -> int:
     return max(0, tier.amount - tier.used)
 
 
-def as_json(view: ImportView, forecast: Forecast | None = None) -> dict[str, Any]:
-    """Return plain values for programs: the figures of `run --json` and those derived for displays."""
+def common_json(view: ImportView) -> dict[str, Any]:
+    """Return the values of an import that all programs get: the figures of `run --json`, kind, trigger and times."""
     row = view.row
-    values = view.figures.as_json() | {
-        "status": view.status,
+    return view.figures.as_json() | {
         "kind": row.kind.value,
         "limit": row.options.limit,
         "trigger": row.trigger.value,
-        "percent": view.percent,
-        "items_per_second": view.items_per_second,
-        "grade": view.grade,
         "scheduled_at": iso(row.scheduled_at),
         "started_at": iso(row.started_at),
         "ended_at": iso(row.ended_at),
+    }
+
+
+def as_json(view: ImportView, forecast: Forecast | None = None) -> dict[str, Any]:
+    """Return the values that the panel gives to programs: the common ones, and those derived for displays."""
+    row = view.row
+    values = common_json(view) | {
+        "status": view.status,
+        "percent": view.percent,
+        "items_per_second": view.items_per_second,
+        "grade": view.grade,
         "paused_until": iso(view.paused_until),
         "has_no_worker": view.has_no_worker,
         "dagster_run_id": row.dagster_run_id,
