@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -45,11 +45,11 @@ class Plan:
 
     source: str
     limits: str
-    items_count: int | None
-    list_requests: int | None
-    detail_requests: int | None
-    requests_count: int | None
-    ideal_seconds: float | None  #: the least seconds that the limits allow, from empty windows
+    items_count: int | None = None
+    list_requests: int | None = None
+    detail_requests: int | None = None
+    requests_count: int | None = None
+    ideal_seconds: float | None = None  #: the least seconds that the limits allow, from empty windows
     estimated_from: int | None = None  #: the import that gave the number of items; None: the list itself
     details_may_be_fewer: bool = False  #: True if the source can recognize unchanged items: some have a version
     total_advice: str | None = None  #: what would make the number of items known, if it is not
@@ -69,41 +69,44 @@ def plan_import(installation: Installation, source: ImportSource, *, full: bool 
 
     `full`: for a full import, although there is a bookmark. Raises ImportFailed if the API does not answer as expected.
     """
-    options, kind = ImportOptions(full=full), _Kind()
-    with installation.database.read() as connection:
-        reading = next_reading(connection, source, options, installation.clock.now())
-        if reading is not None:
-            owed = 0 if reading.since is None else count_owed(connection, source.name)
-            kind = _Kind(since=reading.since, reason=reading.reason or None, owed_count=owed)
-    source = reading_source(source, kind.since)
+    options = ImportOptions(full=full)
+    plan = _without_cost(installation, source, options)
+    source = reading_source(source, plan.since)
     of_list, slices = first_list(installation, source), count_slices(installation, source, options)
+    plan = replace(plan, slices_count=slices)
     if of_list is None or (not slices and slices is not None):
-        return _unknown(source, slices, kind)
+        return _without_slices(plan)
     response = asyncio.run(first_page(installation, of_list))
     if (problem := of_list.first_page_problem(response)) is not None:
         raise ImportFailed(problem)
     on_page = of_list.items(response)
     total = _total(of_list, response, len(on_page)) if slices in {None, 1} else None
-    estimated_from = None
     if total is None:
         estimated_from, total = _latest_of_kind(installation, source)
+        plan = replace(plan, estimated_from=estimated_from)
     if total is None:
-        return _unknown(source, slices, kind, _total_advice(source, slices))
-    return _plan_for(of_list, response, total, estimated_from, slices, kind)
+        return replace(plan, total_advice=_total_advice(source, slices))
+    return _estimated(plan, of_list, response, total)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Kind:
-    """The kind of the import, as in the plan."""
+def _without_cost(installation: Installation, source: ImportSource, options: ImportOptions) -> Plan:
+    """Return the plan of an import that would begin now: its kind, with the reason, but no numbers."""
+    plan = Plan(source=source.name, limits=source.limits_text)
+    with installation.database.read() as connection:
+        reading = next_reading(connection, source, options, installation.clock.now())
+        if reading is None:
+            return plan
+        plan = replace(plan, since=reading.since, reason=reading.reason or None)
+        if plan.since is None:
+            return plan
+        return replace(plan, kind=ImportKind.INCREMENTAL.value, owed_count=count_owed(connection, source.name))
 
-    since: str | None = None
-    reason: str | None = None
-    owed_count: int = 0
 
-    def values(self) -> dict[str, Any]:
-        """Return the fields of the plan."""
-        kind = ImportKind.FULL if self.since is None else ImportKind.INCREMENTAL
-        return {"kind": kind.value, **asdict(self)}
+def _without_slices(plan: Plan) -> Plan:
+    """Return the plan of an import that has no slice to read: it costs nothing, unless items are owed."""
+    if plan.slices_count != 0 or plan.owed_count:
+        return plan
+    return replace(plan, items_count=0, list_requests=0, detail_requests=0, requests_count=0, ideal_seconds=0)
 
 
 def _total(of_list: SourceList, response: httpx.Response, count: int) -> int | None:
@@ -131,23 +134,6 @@ def _total_advice(source: ImportSource, slices: int | None) -> str | None:
     return f"if its pages state it, {'define `total`' if key is None else 'declare its path with the key `total`'}"
 
 
-def _unknown(source: ImportSource, slices: int | None, kind: _Kind, advice: str | None = None) -> Plan:
-    """Return the plan of an import whose number of items is unknown; nothing is to do without slices."""
-    number = 0 if slices == 0 and not kind.owed_count else None
-    return Plan(
-        **kind.values(),
-        source=source.name,
-        limits=source.limits_text,
-        items_count=number,
-        list_requests=number,
-        detail_requests=number,
-        requests_count=number,
-        ideal_seconds=number,
-        slices_count=slices,
-        total_advice=advice,
-    )
-
-
 def _latest_of_kind(installation: Installation, source: ImportSource) -> tuple[int | None, int | None]:
     """Return the latest import that read the whole list, or all changes, and its number of items.
 
@@ -172,38 +158,27 @@ def _is_whole(of_list: SourceList, response: httpx.Response) -> bool:
         return False
 
 
-def _plan_for(
-    of_list: SourceList,
-    response: httpx.Response,
-    total: int,
-    estimated_from: int | None,
-    slices: int | None,
-    kind: _Kind,
-) -> Plan:
-    """Return the plan for `total` items, of which `response` has those of the first page.
+def _estimated(plan: Plan, of_list: SourceList, response: httpx.Response, total: int) -> Plan:
+    """Return the plan with its cost for `total` items, of which `response` has those of the first page.
 
     Each slice has a page that is not full; the others hold as many items as are requested.
     """
-    source, on_page = of_list.source, of_list.items(response)
+    source, on_page, slices = of_list.source, of_list.items(response), plan.slices_count
     pages = max(1, -(-total // max(1, len(on_page)))) if slices is None else slices + total // source.per_page
     detail = of_list.detail_request(on_page) if on_page else None
     whole = bool(on_page) and detail is None
-    details = 0 if whole else -(-(total + kind.owed_count) // (source.details_per_request or 1))
+    details = 0 if whole else -(-(total + plan.owed_count) // (source.details_per_request or 1))
     first = of_list.first_request()
     units = Counter({_endpoint(source, first): pages * cost_of(source, first)})
     units[_endpoint(source, detail)] += details * (cost_of(source, detail) if detail is not None else 1)
-    return Plan(
-        **kind.values(),
-        source=source.name,
-        limits=source.limits_text,
+    return replace(
+        plan,
         items_count=total,
         list_requests=pages,
         detail_requests=details,
         requests_count=pages + details,
         ideal_seconds=round(minimum_by_endpoint(units, parse_limits(source.limits_text)), 3),
-        estimated_from=estimated_from,
         details_may_be_fewer=not whole and _has_versions(of_list, response),
-        slices_count=slices,
     )
 
 
