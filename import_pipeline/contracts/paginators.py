@@ -39,6 +39,10 @@ class Paginator(ABC):
         `request` is the request for the first page, as `first` returned it. Raises ListCutShort.
         """
 
+    def total_of(self, response: httpx.Response) -> int | None:
+        """Return the number of items in the list, if the paginator reads it and the page has it."""
+        return None
+
 
 class _Sized(Paginator):
     """A paginator whose first request is the source's own, with the page size."""
@@ -109,12 +113,21 @@ class Offset(Paginator):
         self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
     ) -> httpx.Request | None:
         """Return the request for the items after those of this page."""
-        total = None if self.total is None else _number(found_at(json_body(response), self.total), None)
+        total = self._announced(response)
         begins_at = _number(_sent(response.request, self.where, self.param), 0)
         after = begins_at + (len(items) or per_page)  # skip an empty page by its size
         if not _continues(response, self.more, otherwise=bool(items) if total is None else after < total):
             return None
         return _with(request, self.where, self.param, after)
+
+    def total_of(self, response: httpx.Response) -> int | None:
+        """Return the number in the field `total`; None without one, or if it is below 0, as some APIs say unknown."""
+        total = self._announced(response)
+        return None if total is None or total < 0 else total
+
+    def _announced(self, response: httpx.Response) -> int | None:
+        found: int | None = None if self.total is None else _number(found_at(json_body(response), self.total), None)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

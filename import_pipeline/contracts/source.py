@@ -178,9 +178,9 @@ class ImportSource(
     def total(self, list_response: httpx.Response) -> int | None:
         """Return the number of items in the whole list if this page reports it, else None.
 
-        An import that found fewer items is marked as incomplete.
+        An import that found fewer items is marked as incomplete. By default it is the total that `pages` reads.
         """
-        return None
+        return None if self.pages is None else self.pages.total_of(list_response)
 
     def version(self, item: Mapping[str, Any]) -> str | None:
         """Return a fingerprint of the list item, such as its `updated_at`, or None if it has none.

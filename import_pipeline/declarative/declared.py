@@ -91,7 +91,7 @@ class Declared(ImportSource):
     def total(self, list_response: httpx.Response) -> int | None:
         """Return the declared number of items, if the page reports it."""
         if self.declaration.total is None:
-            return None
+            return super().total(list_response)
         found = value_at(_body(self.declaration, list_response), self.declaration.total)
         is_number = isinstance(found, int) and not isinstance(found, bool)
         return int(found) if is_number or (isinstance(found, str) and found.isdecimal()) else None

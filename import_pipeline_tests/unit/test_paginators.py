@@ -121,6 +121,13 @@ def test_a_link_header_and_an_address_keep_method_headers_and_body():
         assert json.loads(request.content) == {"q": 1}
 
 
+@pytest.mark.parametrize(("said", "total"), [(7, 7), ("7", 7), (0, 0), (-1, None), (None, None), ("many", None)])
+def test_a_total_that_is_no_number_of_items_is_unknown(said, total):
+    assert Offset(total="meta.count").total_of(answered({"meta": {"count": said}})) == total
+    assert Offset().total_of(answered({"total": said})) is None
+    assert PageNumber(last="total").total_of(answered({"total": said})) is None
+
+
 PAGINATORS = st.sampled_from(
     [
         PageNumber(more="a", last="b"),

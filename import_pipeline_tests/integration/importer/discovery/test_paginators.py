@@ -5,6 +5,7 @@ import itertools
 import httpx
 import pytest
 
+from import_pipeline import Offset, RestSource
 from import_pipeline_tests.support.changing_list import URL, import_list
 from import_pipeline_tests.support.dying_process import import_through_deaths
 from import_pipeline_tests.support.imports import rows, settings
@@ -102,3 +103,37 @@ def test_an_api_that_gives_fewer_items_than_asked_for_is_read_whole_by_offset(ho
     """It caps its pages at two, whatever the request says."""
     summary, ids, _ = taken(home, "offset with a total", [[1, 2], [3, 4], [5]])
     assert (ids, summary.incomplete_reason) == ([1, 2, 3, 4, 5], None)
+
+
+OFFSET = Offset(param="startAt", size="maxResults", total="total")
+
+
+class Issues:
+    """A list by offsets. `gone` is deleted before the second request, so that later ids slide onto the first page."""
+
+    def __init__(self, ids, gone=None):
+        self.ids, self.gone, self.asked = list(ids), gone, []
+
+    def __call__(self, request):
+        start, size = (int(request.url.params[name]) for name in ("startAt", "maxResults"))
+        self.asked.append(start)
+        if len(self.asked) == 2 and self.gone is not None:
+            self.ids.remove(self.gone)
+        return {"issues": [{"id": each} for each in self.ids[start : start + size]], "total": len(self.ids)}
+
+
+def declared_issues():
+    return RestSource(name="items", base_url=URL, list="/issues", items="issues", pages=OFFSET, columns={}, per_page=3)
+
+
+def test_the_total_that_the_paginator_reads_shows_a_list_that_shrinks(home):
+    api, source = Issues(range(1, 9), gone=1), declared_issues()
+    summary, configured = import_list(api, home, source)
+    assert (summary.incomplete_reason, api.asked) == (None, [0, 3, 6, 0, 3, 6])
+    assert set(map(int, rows(configured, source.model))) == set(range(1, 9))
+
+
+def test_the_total_that_the_paginator_reads_shows_a_list_that_is_cut_short(home):
+    api = Issues(range(1, 9))
+    summary, _ = import_list(lambda request: api(request) | {"total": 9}, home, declared_issues())
+    assert summary.incomplete_reason == "the list says 9 items, 8 were found on its pages"
