@@ -7,12 +7,13 @@ from typing import Any
 import httpx
 
 from import_pipeline.declarative.unfit import Unfit, shown
+from import_pipeline.declarative.values import json_number
 
 
 def json_of(response: httpx.Response, key: str) -> Any:
     """Return the JSON of an answer. Raises Unfit, which names the key that reads it."""
     try:
-        return response.json()
+        return response.json(parse_float=json_number)
     except ValueError:
         raise _no_json(response.text, key) from None
 
@@ -23,7 +24,7 @@ def lines_of(response: httpx.Response, key: str) -> list[Any]:
     for number, line in enumerate(response.text.split("\n"), start=1):
         if line.strip():
             try:
-                found.append(json.loads(line))
+                found.append(json.loads(line, parse_float=json_number))
             except ValueError:
                 raise Unfit(f"JSON in each line, since the format is ndjson: line {number}", shown(line), key) from None
     return found

@@ -57,6 +57,31 @@ _EXPECTED = f"one of {', '.join(TYPES)}, or with parameters numeric(12, 2) or st
 _WORD = re.compile(r"(\w+)(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?")
 
 
+class ExactNumber(float):
+    """A JSON number with more digits than a float keeps; as a text it has all of them."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def json_number(text: str) -> float:
+    """Return a JSON number that has a point or an exponent.
+
+    Some servers write floats with 17 digits: 19.989999999999998 is 19.99.
+    """
+    number = float(text)
+    try:
+        if not math.isfinite(number) or Decimal(text) in {Decimal(repr(number)), Decimal(f"{number:.17g}")}:
+            return number
+    except InvalidOperation:  # an exponent beyond those of decimals
+        return number
+    exact = ExactNumber(number)
+    exact.text = text
+    return exact
+
+
 def column_type(declared: object) -> TypeEngine[Any]:
     """Return the column type of a word, or of a type of SQLAlchemy. Raises Unfit."""
     if isinstance(declared, type) and issubclass(declared, TypeEngine):
@@ -124,7 +149,7 @@ def outline(value: object) -> str:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return str(value) if isinstance(value, str | ExactNumber) else json.dumps(value, ensure_ascii=False)
 
 
 def _integer(value: Any) -> int:

@@ -5,11 +5,13 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Enum, LargeBinary, Numeric, String
 
+from import_pipeline.declarative.bodies import json_of, lines_of
 from import_pipeline.declarative.unfit import Unfit
 from import_pipeline.declarative.values import TYPES, column_type, read_value, value_at
 
@@ -57,6 +59,26 @@ JSON = st.recursive(
 )
 def test_a_value_is_read(word, value, stored):
     assert read_value(column_type(word), value) == stored
+
+
+@pytest.mark.parametrize(
+    ("written", "word", "stored"),
+    [
+        ("12345678901234567.89", "numeric(20, 2)", Decimal("12345678901234567.89")),
+        ("0.123456789012345678", "numeric", Decimal("0.123456789012345678")),
+        ("9007199254740993.0", "integer", 9007199254740993),
+        ("12345678901234567.89", "text", "12345678901234567.89"),
+        ("12345678901234567.89", "float", 12345678901234567.89),
+        ("12345678901234567.89", "json", 12345678901234567.89),
+        ("19.989999999999998", "numeric", Decimal("19.99")),
+        ("1.50", "text", "1.5"),
+        ("1e3", "numeric", Decimal(1000)),
+        ("1e-99999999999999999999", "numeric", Decimal(0)),
+    ],
+)
+def test_all_digits_of_a_json_number_are_read(written, word, stored):
+    page, [line] = (read(httpx.Response(200, text=written), "items") for read in (json_of, lines_of))
+    assert [read_value(column_type(word), found) for found in (page, line)] == [stored, stored]
 
 
 @pytest.mark.parametrize("word", TYPES)
