@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx
 
-from import_pipeline.contracts.paginators import Cursor, LastId, ListCutShort, NextUrl, Offset, PageNumber, json_body
+from import_pipeline.contracts.page_requests import json_body
+from import_pipeline.contracts.paginators import Cursor, LastId, ListCutShort, NextUrl, Offset, PageNumber
 from import_pipeline.declarative.sightings import may_have
 from import_pipeline.declarative.values import near_path
 from import_pipeline.importer.discovery.list_page import SourceList

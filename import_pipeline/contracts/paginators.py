@@ -4,19 +4,22 @@ A source sets `pages` to one of them and writes `list_request()` for the first p
 the next request from the first request and a response. Nothing in this module sends a request.
 """
 
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
-from urllib.parse import quote, unquote_plus
+from typing import Any
 
 import httpx
 
 from import_pipeline.contracts.links import next_link
-
-#: The place of a parameter: the address's query, or the JSON object in the request's body.
-Place = Literal["query", "json"]
+from import_pipeline.contracts.page_requests import (
+    Place,
+    at_address,
+    found_at,
+    json_body,
+    sent_parameter,
+    with_parameter,
+)
 
 
 class ListCutShort(Exception):
@@ -52,7 +55,7 @@ class _Sized(Paginator):
 
     def first(self, request: httpx.Request, per_page: int) -> httpx.Request:
         """Return the request with the page size."""
-        return _with(request, self.where, self.size, per_page)
+        return with_parameter(request, self.where, self.size, per_page)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +79,14 @@ class PageNumber(Paginator):
 
     def at(self, request: httpx.Request, page: int, per_page: int) -> httpx.Request:
         """Return the request for a page, counted from 1 whatever number the API gives to its first one."""
-        sized = _with(request, self.where, self.size, per_page)
-        return _with(sized, self.where, self.param, self.start + page - 1)
+        sized = with_parameter(request, self.where, self.size, per_page)
+        return with_parameter(sized, self.where, self.param, self.start + page - 1)
 
     def following(
         self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
     ) -> httpx.Request | None:
         """Return the request for the page with the next number."""
-        number = _number(_sent(response.request, self.where, self.param), self.start)
+        number = _number(sent_parameter(response.request, self.where, self.param), self.start)
         last = None if self.last is None else _number(found_at(json_body(response), self.last), None)
         if not _continues(response, self.more, otherwise=bool(items) if last is None else number < last):
             return None
@@ -107,27 +110,23 @@ class Offset(Paginator):
 
     def first(self, request: httpx.Request, per_page: int) -> httpx.Request:
         """Return the request for the items from the first one."""
-        return _with(_with(request, self.where, self.size, per_page), self.where, self.param, 0)
+        return with_parameter(with_parameter(request, self.where, self.size, per_page), self.where, self.param, 0)
 
     def following(
         self, request: httpx.Request, response: httpx.Response, items: Sequence[Any], per_page: int
     ) -> httpx.Request | None:
         """Return the request for the items after those of this page."""
-        total = self._announced(response)
-        begins_at = _number(_sent(response.request, self.where, self.param), 0)
+        total = self.total_of(response)
+        begins_at = _number(sent_parameter(response.request, self.where, self.param), 0)
         after = begins_at + (len(items) or per_page)  # skip an empty page by its size
         if not _continues(response, self.more, otherwise=bool(items) if total is None else after < total):
             return None
-        return _with(request, self.where, self.param, after)
+        return with_parameter(request, self.where, self.param, after)
 
     def total_of(self, response: httpx.Response) -> int | None:
-        """Return the number in the field `total`; None without one, or if it is below 0, as some APIs say unknown."""
-        total = self._announced(response)
-        return None if total is None or total < 0 else total
-
-    def _announced(self, response: httpx.Response) -> int | None:
-        found: int | None = None if self.total is None else _number(found_at(json_body(response), self.total), None)
-        return found
+        """Return the number in the field `total`; one below 0 says that it is unknown."""
+        found = -1 if self.total is None else _number(found_at(json_body(response), self.total), -1)
+        return None if found < 0 else int(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +154,7 @@ class Cursor(_Sized):
             raise ListCutShort(f"its {self.more} says that more items follow, but its {self.next} names no cursor")
         if cursor is True or (self.where == "query" and not isinstance(cursor, str | int | float)):
             raise ListCutShort(f"its {self.next} names a cursor that no parameter holds, a {type(cursor).__name__}")
-        return _with(request, self.where, self.param, cursor)
+        return with_parameter(request, self.where, self.param, cursor)
 
 
 @dataclass(frozen=True)
@@ -176,7 +175,7 @@ class NextUrl(Paginator):
             return None
         if not isinstance(address, str):
             raise ListCutShort(f"its {self.path} names an address that is no text, but a {type(address).__name__}")
-        return _at_address(request, address.strip())
+        return at_address(request, address.strip())
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ class LinkHeader(Paginator):
     ) -> httpx.Request | None:
         """Return the request for the address in the Link header."""
         address = next_link(response)
-        return None if address is None else _at_address(request, address)
+        return None if address is None else at_address(request, address)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,32 +212,7 @@ class LastId(_Sized):
             return None
         if not _is_named(last):
             raise ListCutShort(f"more items follow, but the last item of the page has no {self.id} to continue after")
-        return _with(request, self.where, self.param, last)
-
-
-def found_at(body: Any, path: str) -> Any:
-    """Return the value at a path of names and positions, such as `data.items.0.id`; None if there is none.
-
-    A name that contains dots is tried as a whole first.
-    """
-    if isinstance(body, Mapping) and path in body:
-        return body[path]
-    name, _, rest = path.partition(".")
-    if isinstance(body, Mapping):
-        inner = body.get(name)
-    elif isinstance(body, Sequence) and not isinstance(body, str | bytes) and name.isdecimal():
-        inner = body[int(name)] if int(name) < len(body) else None
-    else:
-        return None
-    return found_at(inner, rest) if rest else inner
-
-
-def json_body(response: httpx.Response) -> Any:
-    """Return the response's body as JSON; None if it is none."""
-    try:
-        return response.json()
-    except (ValueError, LookupError, RecursionError):
-        return None
+        return with_parameter(request, self.where, self.param, last)
 
 
 def _continues(response: httpx.Response, more: str | None, *, otherwise: bool) -> bool:
@@ -263,50 +237,3 @@ def _number(value: Any, otherwise: Any) -> Any:
         return otherwise if isinstance(value, bool) else int(value)
     except (TypeError, ValueError, OverflowError):
         return otherwise
-
-
-def _at_address(request: httpx.Request, address: str) -> httpx.Request:
-    headers = [(name, value) for name, value in request.headers.raw if name.lower() not in {b"host", b"content-length"}]
-    return httpx.Request(request.method, address, headers=headers, content=request.read())
-
-
-def _sent(request: httpx.Request, where: Place, path: str) -> Any:
-    """Return the value of a parameter in a request that was sent."""
-    if where == "query":
-        return request.url.params.get(path)
-    try:
-        return found_at(json.loads(request.read()), path)
-    except ValueError:
-        return None
-
-
-def _name_of(pair: bytes) -> str:
-    return unquote_plus(pair.partition(b"=")[0].decode())
-
-
-def _with(request: httpx.Request, where: Place, path: str | None, value: Any) -> httpx.Request:
-    """Return the request with a parameter set; as it is if `path` is None.
-
-    Raises ValueError if the parameter belongs in a JSON body and the request has another one.
-    """
-    if path is None:
-        return request
-    headers = [(name, each) for name, each in request.headers.raw if name.lower() not in {b"host", b"content-length"}]
-    if where == "query":
-        kept = [each for each in request.url.query.split(b"&") if each and _name_of(each) != path]
-        pair = f"{quote(path, safe='[]$.-_~')}={quote(str(value), safe='-._~')}".encode()
-        url = request.url.copy_with(query=b"&".join([*kept, pair]))
-        return httpx.Request(request.method, url, headers=headers, content=request.read())
-    text = request.read()
-    body = json.loads(text) if text else {}
-    if not isinstance(body, dict):
-        raise ValueError(f"expected a JSON object in the body of the list's request, got {type(body).__name__}")
-    inner = body
-    *names, name = path.split(".")
-    for each in names:
-        inner = inner.setdefault(each, {})
-        if not isinstance(inner, dict):
-            raise ValueError(f"expected a JSON object at {each!r} in the body of the list's request")
-    inner[name] = value
-    typed = [pair for pair in headers if pair[0].lower() != b"content-type"] + [(b"Content-Type", b"application/json")]
-    return httpx.Request(request.method, request.url, headers=typed, content=json.dumps(body).encode())

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import httpx
 
-from import_pipeline.contracts.paginators import found_at, json_body
+from import_pipeline.contracts.page_requests import found_at, json_body
 from import_pipeline.declarative.groups import AnswerWords
 from import_pipeline.rules.responses.actions import (
     ACCEPT,

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from import_pipeline.contracts.column_types import UtcDateTime
-from import_pipeline.contracts.paginators import found_at
+from import_pipeline.contracts.page_requests import found_at
 from import_pipeline.declarative.unfit import Unfit, nearest, shown
 
 #: The path of a whole item, and that of the key of its slice.

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from import_pipeline.contracts.page_requests import found_at
 from import_pipeline.contracts.paginators import (
     Cursor,
     LastId,
@@ -15,7 +16,6 @@ from import_pipeline.contracts.paginators import (
     NextUrl,
     Offset,
     PageNumber,
-    found_at,
 )
 
 FIRST = httpx.Request("GET", "/things?$filter=a%20eq%20'b'&x[]=1&x[]=2", headers={"X-Version": "7"})

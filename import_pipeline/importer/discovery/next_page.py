@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import httpx
 
-from import_pipeline.contracts.paginators import Offset, json_body
+from import_pipeline.contracts.page_requests import json_body
+from import_pipeline.contracts.paginators import Offset
 from import_pipeline.errors import HookFailed, ImportFailed
 from import_pipeline.importer.discovery.checkpoint import Checkpoint
 from import_pipeline.importer.discovery.list_page import SourceList
