@@ -1,16 +1,11 @@
 """Helpers of limiter tests: sequences of requests for permits, a reference model, stores on one virtual clock."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import httpx
 from hypothesis import strategies as st
 
-from import_pipeline.ratelimit import Limiter, RateLimitedTransport, open_permits, parse_tiers
-from import_pipeline.ratelimit.http.aiohttp_transport import open_connections
 from import_pipeline.ratelimit.protocol import (
     SECOND,
     AdvertisedLimit,
@@ -314,31 +309,3 @@ class ReferenceModel:
         for wanted, start in zip(request.wanted, starts, strict=False):
             self.stamps[wanted.permit] = (now + start + wanted.lifetime, wanted.cost)
             self.flying[wanted.permit] = now + start + wanted.lifetime
-
-
-async def send_all(
-    url: str, redis_url: str | None, sqlite_path: str, tiers: str, requests: int, cost: int = 1
-) -> list[int]:
-    """Send requests with ten workers; return all statuses, refusals included."""
-    statuses: list[int] = []
-    permits = open_permits(redis_url, Path(sqlite_path))
-
-    def observe(status: int | None) -> None:
-        statuses.append(status or 0)
-
-    async with Limiter("api", parse_tiers(tiers), permits) as limiter:
-        transport = RateLimitedTransport(open_connections(limit=10), limiter, observe=observe, cost=lambda _: cost)
-        async with httpx.AsyncClient(transport=transport, base_url=url) as client:
-            left = iter(range(requests))
-
-            async def worker() -> None:
-                for number in left:
-                    await client.get(f"/api/items/{number % 9 + 1}")
-
-            await asyncio.gather(*(worker() for _ in range(10)))
-    return statuses
-
-
-def send_all_here(*arguments: Any) -> list[int]:
-    """Call `send_all` as the action of a process."""
-    return asyncio.run(send_all(*arguments))

@@ -9,8 +9,8 @@ from import_pipeline.ratelimit import open_permits
 from import_pipeline.ratelimit.protocol import SECOND, ExchangeRequest, PermitRequest
 from import_pipeline_tests.support import http
 from import_pipeline_tests.support.forked_cli import serve, start_forkserver
-from import_pipeline_tests.support.limiter_stories import send_all_here
 from import_pipeline_tests.support.parallel import run_in_parallel
+from import_pipeline_tests.support.sending_process import send_all_here
 
 TIERS = "10/1 second; 30/5 second"
 

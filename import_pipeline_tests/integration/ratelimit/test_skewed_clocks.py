@@ -17,7 +17,7 @@ TIERS = "10/1 second; 30/5 second"
 #: The program of a host: send the requests; print the time before and after by its own clock, and the statuses.
 SENDER = """
 import json, sys, time
-from import_pipeline_tests.support.limiter_stories import send_all_here
+from import_pipeline_tests.support.sending_process import send_all_here
 url, store, tiers, requests = sys.argv[1:]
 began = time.time()
 statuses = send_all_here(url, store, "unused", tiers, int(requests))
