@@ -22,7 +22,7 @@ OUTSIDE = ("IMPORT_PIPELINE_", "ITEMS_", "PANEL_", "SOURCE_API_", "DAGSTER_")
 
 # No test measures how long an example takes: a busy machine would fail it. CI uses the same examples each time;
 # elsewhere hypothesis draws new ones, and many more at night.
-hypothesis.settings.register_profile("day", deadline=None, derandomize="CI" in os.environ)
+hypothesis.settings.register_profile("day", deadline=None, max_examples=50, derandomize="CI" in os.environ)
 hypothesis.settings.register_profile("night", deadline=None, max_examples=400)
 
 
