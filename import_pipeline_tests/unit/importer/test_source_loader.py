@@ -1,12 +1,19 @@
 """The list of sources: what is refused when it is loaded, and what is only remarked."""
 
 import logging
+import sys
 from types import SimpleNamespace
 
 import pytest
 
 from import_pipeline.errors import ContractError, HookFailed
-from import_pipeline.importer.source_loader import configure, configured_among_others, shared_tables, validate
+from import_pipeline.importer.source_loader import (
+    configure,
+    configured_among_others,
+    load_each,
+    shared_tables,
+    validate,
+)
 from import_pipeline.settings import load_settings
 from import_pipeline.sources.items import ItemsSource
 
@@ -41,6 +48,18 @@ def test_two_sources_that_write_into_one_table_are_remarked_once(settings, caplo
         configure(listed, settings)
     assert [record.action for record in caplog.records] == ["sources_share_a_table"]
     assert shared_tables([source()]) == []
+
+
+def test_a_faulty_source_of_one_list_leaves_the_sources_of_all_lists(tmp_path, monkeypatch):
+    lists = {"first_list": [source("good"), source("odd", per_page=0)], "second_list": [source("other")]}
+    for name, sources in lists.items():
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(SOURCES=sources))
+    listed = "first_list:SOURCES, second_list:SOURCES"
+    settings = load_settings({"IMPORT_PIPELINE_HOME": str(tmp_path), "IMPORT_PIPELINE_SOURCES": listed}, tmp_path)
+    found, errors = load_each(settings)
+    assert [each.name for each in found] == ["good", "other"]
+    assert list(errors) == ["odd"]
+    assert "per_page" in str(errors["odd"])
 
 
 @pytest.mark.parametrize("attribute", ["api", "limits", "partitions", "per_page"])
