@@ -146,12 +146,12 @@ class CommandLine:
             started.kill()
 
 
-def eventually(happens: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS) -> Any:
+def eventually(happens: Callable[[], Any], what: str, seconds: float = PATIENCE_SECONDS, *, pause: float = 0.1) -> Any:
     """Call `happens` until it returns something true, and return that."""
     deadline = time.monotonic() + seconds
     while not (seen := happens()):
         assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.1)
+        time.sleep(pause)
     return seen
 
 

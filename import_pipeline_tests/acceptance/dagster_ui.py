@@ -24,6 +24,9 @@ SENSOR = "query($sensor: SensorSelector!) { sensorOrError(sensorSelector: $senso
 START_SENSOR = "mutation($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) { __typename } }"
 STOP_SENSOR = "mutation($id: String!) { stopSensor(id: $id) { __typename } }"
 
+#: Seconds between two looks at runs: each keeps the webserver busy for much of a tenth.
+PAUSE = 0.5
+
 
 class DagsterUi:
     """The Dagster UI at that address."""
@@ -83,7 +86,11 @@ class DagsterUi:
         return self.ask(STATUS, id=run_id)["runOrError"]["status"]
 
     def wait_for(self, run_id, status):
-        eventually(lambda: self.status(run_id) == status, f"run {run_id} is {status}, it is {self.status(run_id)}")
+        self.eventually(lambda: self.status(run_id) == status, f"run {run_id} is {status}")
+
+    def eventually(self, happens, what, seconds=PATIENCE_SECONDS):
+        """Wait for what only the UI shows."""
+        return eventually(happens, what, seconds, pause=PAUSE)
 
     def runs(self, import_id):
         """Return run id -> status of all runs of that import."""

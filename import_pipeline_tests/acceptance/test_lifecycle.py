@@ -119,7 +119,9 @@ def test_a_killed_run_is_resumed_by_the_sensor(dev, record_property):
     record_property("seconds_to_resume", resumed_after)
     record_property("details_fetched_twice", twice)
     assert twice <= 3, "at most those that were in flight"
-    eventually(lambda: sorted(dev.ui.runs(row["id"]).values()) == ["FAILURE", "SUCCESS"], "the dead run has failed")
+    dev.ui.eventually(
+        lambda: sorted(dev.ui.runs(row["id"]).values()) == ["FAILURE", "SUCCESS"], "the dead run has failed"
+    )
 
 
 def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the_command_line(dev, record_property):
@@ -136,8 +138,8 @@ def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the
         to_last = dev.requests_at()[-1] - requested_at
         to_end = moment(cancelled["ended_at"]) - requested_at
     left = 200 - cancelled["items_imported_count"]
-    eventually(lambda: set(dev.ui.runs(row["id"]).values()) == {"CANCELED"}, "its run is cancelled")
-    eventually(
+    dev.ui.eventually(lambda: set(dev.ui.runs(row["id"]).values()) == {"CANCELED"}, "its run is cancelled")
+    dev.ui.eventually(
         lambda: [status for status, _ in dev.ui.downstream_runs()] == ["SUCCESS"] * earlier,
         "one run follows the imports of all tests before this one",
     )
@@ -146,7 +148,7 @@ def test_an_import_is_cancelled_from_the_launchpad_and_its_rest_retried_from_the
         retried = dev.ended(result["import_id"], "completed")
         assert dev.details() == retried["items_imported_count"] == left > 0
     assert (retried["kind"], retried["retry_of"]) == ("selection", row["id"])
-    eventually(
+    dev.ui.eventually(
         lambda: ("SUCCESS", [retried["id"]]) in dev.ui.downstream_runs(), "the application's rows follow the retry"
     )
     assert dev.ui.materialized("items")["rows_written"] == left, "its items only"
