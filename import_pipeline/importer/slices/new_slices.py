@@ -5,7 +5,12 @@ from import_pipeline.importer.bookmarks.beginning import reading_from
 from import_pipeline.importer.runtime.context import ImportContext
 from import_pipeline.importer.slices.enumeration import own_keys
 from import_pipeline.rules.lists.slice_keys import short_key
-from import_pipeline.tracking.lists.covered_slices import belongs_to_whole, covered_by_items, is_covered
+from import_pipeline.tracking.lists.covered_slices import (
+    belongs_to_whole,
+    covered_by_items,
+    is_covered,
+    position_read_to,
+)
 
 #: Event: slices are new since the bookmark was moved.
 NEW_SLICES = "slices_new"
@@ -20,22 +25,27 @@ class NewSlices:
         self._full_keys: frozenset[str] | None = None  #: the keys of a full import; read once they are needed
         self._is_noted = False
 
-    async def whole_list_of(self, key: str) -> ImportSource | None:
-        """Return the source that reads the slice whole; None if it is read as the import reads all. Raises HookFailed.
+    async def own_reading_of(self, key: str) -> ImportSource | None:
+        """Return the source that reads the slice whole, or from a position of its own; None if as the import reads all.
 
         A person who has set the bookmark decides for all slices. Keys that only incremental imports have, such as a
-        window of time since the bookmark, say themselves what they read.
+        window of time since the bookmark, say themselves what they read. Raises HookFailed.
         """
         context, row = self._context, self._context.row
         if context.source.since is None or row.facts.bookmark_import is None:
             return None
-        of_any = context.source.changed_only
-        if await context.write(is_covered, row, key, of_any_import=of_any):
+        if await context.write(is_covered, row, key):
             return None
+        settings = context.source.incremental
+        if context.source.changed_only and settings is not None:
+            since = await context.write(position_read_to, row, key, settings.lookback)
+            return reading_from(context.source, since) if since is not None else await self._whole(key)
         if self._proven is None:
-            self._proven = await context.write(covered_by_items, row, of_any_import=of_any)
-        if key in self._proven:
-            return None
+            self._proven = await context.write(covered_by_items, row)
+        return None if key in self._proven else await self._whole(key)
+
+    async def _whole(self, key: str) -> ImportSource | None:
+        context, row = self._context, self._context.row
         whole = reading_from(context.source, None)
         if (
             whole.parent is None

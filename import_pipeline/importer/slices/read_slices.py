@@ -170,10 +170,10 @@ class SliceReading:
         row = SliceRow(id=claim.id, key=claim.key, failures=claim.failure_count, is_lasting=is_lasting)
         row.is_partial = self._enumeration.state.reference is not None or self._context.row.retry_of is not None
         try:
-            whole = await self._new.whole_list_of(claim.key)
-            row.is_whole = whole is not None
-            row.is_lasting |= row.is_whole
-            await self._read_list(row, Checkpoint.read(claim.checkpoint), whole or source)
+            own = await self._new.own_reading_of(claim.key)
+            row.is_whole = own is not None and own.since is None
+            row.is_lasting |= own is not None
+            await self._read_list(row, Checkpoint.read(claim.checkpoint), own or source)
         except PageFailed as error:
             await self._after_failure(row, str(error), kind=str(error), failed=error)
         except ListFailed as error:

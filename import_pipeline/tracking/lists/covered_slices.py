@@ -1,20 +1,28 @@
 """Slices that were read up to the bookmark, so that what changed since it is all that they can have besides."""
 
+from datetime import timedelta
+
 from sqlalchemy import Connection, and_, func, or_, select
 
+from import_pipeline.rules.lists.positions import minus, parse_position
 from import_pipeline.rules.status import WHOLE_KINDS, ImportStatus
-from import_pipeline.tracking.imports import ImportRow
+from import_pipeline.tracking.imports import ImportRow, get
 from import_pipeline.tracking.lists.slice_parts import is_part_of_whole, is_split
 from import_pipeline.tracking.lists.slice_table import import_slices as slices
 from import_pipeline.tracking.lists.slice_table import was_read_whole
 from import_pipeline.tracking.tables import imports, source_items
 
 
-def is_covered(connection: Connection, row: ImportRow, key: str, *, of_any_import: bool) -> bool:
-    """Return True if the import that moved the bookmark, or a later one, has read the slice to its end.
+def is_covered(connection: Connection, row: ImportRow, key: str) -> bool:
+    """Return True if the import that moved the bookmark, or a later one, has read the slice to its end."""
+    last = last_reading(connection, row, key)
+    return last is not None and last >= (row.facts.bookmark_import or 0)
 
-    A slice that was split was read once all of its parts were, so its import must be complete. `of_any_import`: an
-    earlier one counts as well, since an import leaves out slices that have not changed.
+
+def last_reading(connection: Connection, row: ImportRow, key: str) -> int | None:
+    """Return the latest import that has read the slice to its end; None without one.
+
+    A slice that was split was read once all of its parts were, so its import must be complete.
     """
     ended = (
         imports.c.source == row.source,
@@ -22,11 +30,23 @@ def is_covered(connection: Connection, row: ImportRow, key: str, *, of_any_impor
         imports.c.kind.in_(WHOLE_KINDS),
         imports.c.metadata["limit"].as_string().is_(None),
     )
-    since = () if of_any_import else (imports.c.id >= row.facts.bookmark_import,)
     of_import = slices.join(imports, imports.c.id == slices.c.import_id)
     is_proof = and_(was_read_whole(), or_(~is_split(), imports.c.incomplete_reason.is_(None)))
-    read = select(slices.c.id).select_from(of_import).where(slices.c.key == key, is_proof, *ended, *since)
-    return connection.scalar(read.limit(1)) is not None
+    read = select(imports.c.id).select_from(of_import).where(slices.c.key == key, is_proof, *ended)
+    return connection.scalar(read.order_by(imports.c.id.desc()).limit(1))
+
+
+def position_read_to(connection: Connection, row: ImportRow, key: str, lookback: timedelta | float) -> str | None:
+    """Return the position from which a slice is read that imports have left out, since it had not changed.
+
+    The bookmark passes what changes in such a slice until the parent's import notices it. So the bookmark counts that
+    the slice's last reading left. None: the slice is to be read whole.
+    """
+    last = last_reading(connection, row, key)
+    facts = None if last is None else get(connection, last).facts
+    if facts is None or facts.positions != row.facts.positions:
+        return None
+    return facts.since if facts.bookmark is None else minus(parse_position(facts.bookmark), lookback)
 
 
 def belongs_to_whole(connection: Connection, row: ImportRow, key: str) -> bool:
@@ -37,12 +57,12 @@ def belongs_to_whole(connection: Connection, row: ImportRow, key: str) -> bool:
     return connection.scalar(part.limit(1)) is not None
 
 
-def covered_by_items(connection: Connection, row: ImportRow, *, of_any_import: bool) -> frozenset[str]:
+def covered_by_items(connection: Connection, row: ImportRow) -> frozenset[str]:
     """Return the slices that items prove as read, if slices of the imports that read them were deleted; else none.
 
     A slice of which an import has read only some pages has items, too: they prove nothing.
     """
-    if not of_any_import and not _is_pruned(connection, row.facts.bookmark_import):
+    if not _is_pruned(connection, row.facts.bookmark_import):
         return frozenset()
     listed = select(source_items.c.slice).where(source_items.c.source == row.source, source_items.c.slice.is_not(None))
     of_source = slices.join(imports, imports.c.id == slices.c.import_id)

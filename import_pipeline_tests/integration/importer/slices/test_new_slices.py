@@ -7,7 +7,8 @@ from import_pipeline import Incremental
 from import_pipeline.importer.control.deletion import prune
 from import_pipeline.importer.installation import open_installation
 from import_pipeline_tests.integration.importer.slices.test_slice_caps import Halves, Search
-from import_pipeline_tests.support.sliced_imports import Importing
+from import_pipeline_tests.support.sliced_api import Comments, SlicedApi
+from import_pipeline_tests.support.sliced_imports import Importing, all_of
 
 
 class ChangingSearch(Search):
@@ -80,3 +81,55 @@ def test_items_of_a_slice_that_was_read_in_part_do_not_prove_it_as_read(importin
     importing.api.broken_pages = ()
     importing.children(Changes("0-19", "100-119"))
     assert len(importing.comments) == 20 + 20
+
+
+class PlacedComments(SlicedApi):
+    """Comments with positions; `since` has the position that each issue was last asked from."""
+
+    def __init__(self):
+        super().__init__({"1": [], "2": []}, versions={})
+        self.places, self.since = {}, {}
+
+    def add(self, issue, comment, place):
+        self.comments[issue].append(comment)
+        self.places[comment] = place
+        self.versions[issue] = comment
+
+    def __call__(self, request):
+        if request.url.path == "/issues":
+            return super().__call__(request)
+        issue = request.url.path.split("/")[2]
+        self.since[issue] = request.url.params.get("since")
+        found = [each for each in self.comments[issue] if self.places[each] >= int(self.since[issue] or 0)]
+        return self.page([{"id": each, "at": str(self.places[each])} for each in found], 1)
+
+
+class ChangedOnly(Comments):
+    """Asks the issues that have changed for the comments that have."""
+
+    changed_only, concurrency, incremental = True, 1, Incremental()
+
+    def slice_request(self, key):
+        since = {"since": self.since} if self.since else {}
+        return httpx.Request("GET", f"/issues/{key}/comments", params=since)
+
+    def position(self, item):
+        return item["at"]
+
+
+def test_a_slice_that_was_left_out_is_read_from_where_its_last_reading_ended(home):
+    """A comment came before the bookmark moved, but the parent's import did not know of it yet."""
+    importing = Importing(home, PlacedComments())
+    importing.api.add("1", "a1", 1)
+    importing.api.add("2", "b1", 2)
+    importing.parents()
+    importing.children(ChangedOnly())
+    importing.api.add("2", "b2", 8)
+    importing.parents()
+    importing.api.add("1", "a2", 5)
+    importing.children(ChangedOnly())
+    assert importing.row.facts.bookmark == "8"
+    importing.parents()
+    importing.children(ChangedOnly())
+    assert importing.comments == all_of(importing.api)
+    assert importing.api.since["1"] == "1"
