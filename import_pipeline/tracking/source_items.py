@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, n
 
 from import_pipeline.rules.lists.read_state import ReadState
 from import_pipeline.rules.status import ImportKind, ItemStatus
-from import_pipeline.tracking.database.dialect import chunks, insert_for
+from import_pipeline.tracking.database.dialect import chunks, insert_for, without_nulls
 from import_pipeline.tracking.events import STARTED
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.tables import import_events, imports, source_items
@@ -128,28 +128,27 @@ def _store(
 ) -> None:
     if not seen:
         return
-    connection.execute(
-        _storing(
-            connection.dialect.name,
-            is_new=is_new,
-            fetches_all=row.options.fetches_all,
-            forgets_slice=forgets_slice,
-            is_partial=is_partial,
-        ),
-        [
-            {
-                "source": row.source,
-                "external_id": item.external_id,
-                "version": item.version,
-                "etag": item.etag,
-                "first_import_id": row.id,
-                "last_import_id": row.id,
-                "slice": item.slice,
-                "changed_import_id": row.id if is_new and item.is_changed else None,
-            }
-            for item in seen
-        ],
+    statement = _storing(
+        connection.dialect.name,
+        is_new=is_new,
+        fetches_all=row.options.fetches_all,
+        forgets_slice=forgets_slice,
+        is_partial=is_partial,
     )
+    rows = [
+        {
+            "source": row.source,
+            "external_id": item.external_id,
+            "version": item.version,
+            "etag": item.etag,
+            "first_import_id": row.id,
+            "last_import_id": row.id,
+            "slice": item.slice,
+            "changed_import_id": row.id if is_new and item.is_changed else None,
+        }
+        for item in seen
+    ]
+    connection.execute(statement, without_nulls(rows))
 
 
 @cache

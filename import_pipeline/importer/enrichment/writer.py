@@ -69,6 +69,7 @@ class ItemWriter:
         while True:
             batch = [await self._queue.get()]
             results = [*batch[0].results]
+            await asyncio.sleep(0)  # answers that have arrived meanwhile join the batch
             while not self._queue.empty() and len(results) < MOST_TOGETHER:
                 batch.append(self._queue.get_nowait())
                 results += batch[-1].results

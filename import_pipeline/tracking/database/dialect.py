@@ -1,7 +1,7 @@
 """Statements beyond the common language of SQLAlchemy: upserts, long IN lists, locks without rows."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, text, tuple_
@@ -42,6 +42,15 @@ def requests_lock(connection: Connection, source: str) -> None:
 def chunks(values: Sequence[Any], size: int = CHUNK) -> Iterable[Sequence[Any]]:
     """Yield the values in pieces of at most that size."""
     return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def without_nulls(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows to insert without the columns that are null in all of them, and null if left out.
+
+    Each value of each row costs, whether it is null or not.
+    """
+    kept = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+    return [{name: row[name] for name in kept} for row in rows]
 
 
 def operand_of(columns: Sequence[Any]) -> Any:

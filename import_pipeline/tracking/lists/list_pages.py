@@ -12,7 +12,7 @@ from import_pipeline.rules.lists.positions import Position
 from import_pipeline.rules.status import ItemStatus
 from import_pipeline.tracking import source_items as items_of_source
 from import_pipeline.tracking.counters import NOTHING, CounterDelta, sums
-from import_pipeline.tracking.database.dialect import insert_into
+from import_pipeline.tracking.database.dialect import insert_into, without_nulls
 from import_pipeline.tracking.imports import ImportRow
 from import_pipeline.tracking.items import count, of_items
 from import_pipeline.tracking.leases import Lease, hold, write
@@ -241,7 +241,7 @@ def _insert_statuses(connection: Connection, rows: Sequence[dict[str, Any]]) -> 
         index_elements=["import_id", "importable_type", "external_id"]
     )
     by_id = {row["external_id"]: row for row in rows}
-    inserted = connection.execute(statement.returning(statuses.c.external_id), list(rows))
+    inserted = connection.execute(statement.returning(statuses.c.external_id), without_nulls(rows))
     new = [by_id[external_id] for (external_id,) in inserted]
     completed = [row for row in new if row["status"] is ItemStatus.COMPLETED]
     unchanged = sum(row["metadata"].get("unchanged", False) for row in completed)

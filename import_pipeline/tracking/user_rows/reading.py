@@ -5,6 +5,7 @@ item is fetched again, and its readable columns are kept.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
@@ -104,10 +105,11 @@ def _read_each(connection: Connection, keys: Sequence[Any], read: Read[T], other
 def _tried(connection: Connection, read: Callable[[Any], list[T]], what: Any) -> list[T] | None:
     """Return the rows; None if they cannot be read. Raises errors that are not about a row.
 
-    It runs in a savepoint: a statement that Postgres refuses would end the whole transaction.
+    On Postgres it runs in a savepoint: a statement that is refused there ends the whole transaction.
     """
+    is_ended_by_errors = connection.dialect.name == "postgresql"
     try:
-        with connection.begin_nested():
+        with connection.begin_nested() if is_ended_by_errors else nullcontext():
             return read(what)
     except Exception as error:  # the user's own type may raise anything
         if isinstance(error, DBAPIError) and not meaning_of(error).is_refusal:

@@ -148,7 +148,7 @@ def _read_back(connection: Connection, model: type[Any], names: tuple[str, ...],
     table, keys = table_of(model), [values["external_id"] for values in rows]
     mine = of_tenant(model, rows[0].get("tenant"))
     try:
-        found = connection.execute(reading.where(*mine), {"read_back": keys}).all()
+        found = connection.execute(reading.where(*mine) if mine else reading, {"read_back": keys}).all()
     except Exception as error:  # the user's own type may raise anything
         if isinstance(error, DBAPIError) and meaning_of(error) not in _OF_THE_ROW:
             raise
