@@ -172,7 +172,11 @@ def _storing(dialect: str, *, is_new: bool, fetches_all: bool, forgets_slice: bo
             "last_import_id": new.last_import_id,
             "gone_at": None,
             "slice": null() if forgets_slice else listed_in,
-            "changed_import_id": func.coalesce(new.changed_import_id, old.changed_import_id),
+            # An item that was gone has changed, whatever its version: its slice was left out meanwhile.
+            "changed_import_id": case(
+                (old.gone_at.is_not(None), new.last_import_id),
+                else_=func.coalesce(new.changed_import_id, old.changed_import_id),
+            ),
         }
     return statement.on_conflict_do_update(index_elements=["source", "external_id"], set_=changed)
 

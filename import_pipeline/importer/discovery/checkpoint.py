@@ -63,7 +63,7 @@ class Checkpoint:
     rowless: int = 0  #: items on the pages of this pass without an item row: tombstones, and items below the bookmark
     deleted: int = 0  #: items that tombstones of this import have marked as gone
     owed: int = 0  #: items of earlier imports that were added after the list
-    #: A part of a slice that an import of changes reads whole is read whole, too.
+    #: An import of changes reads this slice whole, and its parts.
     is_whole: bool = False
 
     @classmethod

@@ -10,6 +10,7 @@ from import_pipeline.tracking.lists.covered_slices import (
     covered_by_items,
     is_covered,
     position_read_to,
+    to_read_whole,
 )
 
 #: Event: slices are new since the bookmark was moved.
@@ -22,6 +23,7 @@ class NewSlices:
     def __init__(self, context: ImportContext) -> None:
         self._context = context
         self._proven: frozenset[str] | None = None  #: slices that no slice row, but an item proves as read
+        self._to_read_whole: frozenset[str] | None = None  #: slices whose parent's item was gone meanwhile
         self._full_keys: frozenset[str] | None = None  #: the keys of a full import; read once they are needed
         self._is_noted = False
 
@@ -34,6 +36,8 @@ class NewSlices:
         context, row = self._context, self._context.row
         if context.source.since is None or row.facts.bookmark_import is None:
             return None
+        if context.source.parent is not None and key in await self._whole_slices():
+            return reading_from(context.source, None)
         if await context.write(is_covered, row, key):
             return None
         settings = context.source.incremental
@@ -43,6 +47,11 @@ class NewSlices:
         if self._proven is None:
             self._proven = await context.write(covered_by_items, row)
         return None if key in self._proven else await self._whole(key)
+
+    async def _whole_slices(self) -> frozenset[str]:
+        if self._to_read_whole is None:
+            self._to_read_whole = await self._context.write(to_read_whole, self._context.row)
+        return self._to_read_whole
 
     async def _whole(self, key: str) -> ImportSource | None:
         context, row = self._context, self._context.row

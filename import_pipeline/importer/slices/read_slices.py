@@ -191,7 +191,8 @@ class SliceReading:
             taken=lambda before: self._taken,
         )
         reader = ListReader(opened, self._writer)
-        await reader.resume(replace(stored, is_short=stored.is_short or self._has_short_page))
+        is_short, is_whole = stored.is_short or self._has_short_page, stored.is_whole or row.is_whole
+        await reader.resume(replace(stored, is_short=is_short, is_whole=is_whole))
         while not (reader.checkpoint.complete or self._is_over):
             before = reader.checkpoint
             async with self._circuit.attempt():

@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, case, func, or_, select
 
 from import_pipeline.rules.lists.positions import minus, parse_position
 from import_pipeline.rules.status import WHOLE_KINDS, ImportStatus
 from import_pipeline.tracking.imports import ImportRow, get
-from import_pipeline.tracking.lists.slice_parts import is_part_of_whole, is_split
+from import_pipeline.tracking.lists.slice_parts import is_split, reads_whole
 from import_pipeline.tracking.lists.slice_table import import_slices as slices
 from import_pipeline.tracking.lists.slice_table import was_read_whole
 from import_pipeline.tracking.tables import imports, source_items
@@ -49,11 +49,29 @@ def position_read_to(connection: Connection, row: ImportRow, key: str, lookback:
     return facts.since if facts.bookmark is None else minus(parse_position(facts.bookmark), lookback)
 
 
+def to_read_whole(connection: Connection, row: ImportRow) -> frozenset[str]:
+    """Return the slices whose items are all gone, and those whose whole reading has begun and not ended.
+
+    If the parent's item was gone and is back, its old items lie below the bookmark, and only a whole list shows them.
+    """
+    theirs = (source_items.c.source == row.source, source_items.c.slice.is_not(None))
+    is_live = case((source_items.c.gone_at.is_(None), 1), else_=0)
+    gone = select(source_items.c.slice).where(*theirs).group_by(source_items.c.slice).having(func.max(is_live) == 0)
+    of_source = slices.c.import_id.in_(select(imports.c.id).where(imports.c.source == row.source))
+    later = slices.alias("later")
+    of_same = (later.c.import_id.in_(select(imports.c.id).where(imports.c.source == row.source)),)
+    ended = select(later.c.id).where(
+        later.c.key == slices.c.key, later.c.id > slices.c.id, was_read_whole(later), *of_same
+    )
+    begun = select(slices.c.key).where(of_source, ~was_read_whole(), reads_whole(), ~ended.exists())
+    return frozenset(connection.scalars(gone)) | frozenset(connection.scalars(begun))
+
+
 def belongs_to_whole(connection: Connection, row: ImportRow, key: str) -> bool:
     """Return True if the slice is a part of one that an import has read whole since the bookmark was moved."""
     of_source = slices.join(imports, imports.c.id == slices.c.import_id)
     theirs = (imports.c.source == row.source, imports.c.id >= row.facts.bookmark_import)
-    part = select(slices.c.id).select_from(of_source).where(slices.c.key == key, is_part_of_whole(), *theirs)
+    part = select(slices.c.id).select_from(of_source).where(slices.c.key == key, reads_whole(), *theirs)
     return connection.scalar(part.limit(1)) is not None
 
 

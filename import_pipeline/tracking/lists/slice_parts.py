@@ -18,8 +18,8 @@ def is_split() -> ColumnElement[bool]:
     return capped.is_(True)
 
 
-def is_part_of_whole() -> ColumnElement[bool]:
-    """Return the condition for a part of a slice that an import of changes has read whole: it is read whole, too."""
+def reads_whole() -> ColumnElement[bool]:
+    """Return the condition for a slice that an import of changes reads whole, and for its parts."""
     whole: ColumnElement[bool] = slices.c.checkpoint[WHOLE].as_boolean()
     return whole.is_(True)
 

@@ -100,8 +100,11 @@ class PlacedComments(SlicedApi):
             return super().__call__(request)
         issue = request.url.path.split("/")[2]
         self.since[issue] = request.url.params.get("since")
+        page = int(request.url.params["page"])
+        if (issue, page) in self.answers:
+            return self.answers[issue, page]
         found = [each for each in self.comments[issue] if self.places[each] >= int(self.since[issue] or 0)]
-        return self.page([{"id": each, "at": str(self.places[each])} for each in found], 1)
+        return self.page([{"id": each, "at": str(self.places[each])} for each in found], page)
 
 
 class ChangedOnly(Comments):
@@ -133,3 +136,38 @@ def test_a_slice_that_was_left_out_is_read_from_where_its_last_reading_ended(hom
     importing.children(ChangedOnly())
     assert importing.comments == all_of(importing.api)
     assert importing.api.since["1"] == "1"
+
+
+class AllChanged(ChangedOnly):
+    """The same with all issues."""
+
+    changed_only = False
+
+
+class AllWhole(Comments):
+    """Whole lists of the issues that have changed."""
+
+    changed_only = True
+
+
+@pytest.mark.parametrize("source", [ChangedOnly, AllChanged, AllWhole])
+def test_the_comments_of_an_issue_that_comes_back_come_back(home, source):
+    """Also if the first import after the issue's return fails on the second page of its comments."""
+    importing = Importing(home, PlacedComments())
+    for place in range(1, 61):
+        issue = "1" if place <= 12 else str(place)
+        importing.api.comments.setdefault(issue, [])
+        importing.api.add(issue, f"a{place}", place)
+    importing.parents()
+    importing.children(source())
+    away = importing.api.comments.pop("1")
+    importing.parents()
+    importing.children(source(), **({} if source is AllWhole else {"full": True}))
+    assert importing.gone == set(away)
+    importing.api.comments["1"] = away
+    importing.parents()
+    importing.api.answers["1", 2] = httpx.Response(500)
+    assert "1 of " in importing.children(source()).incomplete_reason
+    importing.api.answers.clear()
+    importing.children(source())
+    assert importing.gone == set()
