@@ -10,10 +10,14 @@ from import_pipeline.importer.collector import YOUNG_OBJECTS, collecting_less
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    thresholds = gc.get_threshold()
+    """Begin with nothing frozen, as a program does: a run of many tests freezes what it has collected."""
+    thresholds, was_frozen = gc.get_threshold(), gc.get_freeze_count() > 0
+    gc.unfreeze()
     yield
     gc.set_threshold(*thresholds)
     gc.unfreeze()
+    if was_frozen:
+        gc.freeze()
 
 
 def test_objects_are_left_out_within_the_block_only() -> None:
