@@ -36,7 +36,7 @@ from import_pipeline.importer.summary import ImportSummary
 from import_pipeline.logs import report
 from import_pipeline.redaction import masking
 from import_pipeline.rules.partitions import merge_ranges, range_of
-from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
+from import_pipeline.rules.status import UNENDED, ImportKind, ImportStatus, Trigger
 from import_pipeline.tracking import imports
 
 #: The longest pause that a background run waits for. In a longer one it ends, and the sensor resumes the import later.
@@ -113,7 +113,8 @@ class ImportOp:
         """
         tags, run_id = self.context.run.tags, self.context.run.run_id
         tag = tags.get(names.IMPORT_ID_TAG)
-        if tag is not None and tags.get(names.MADE_BY_TAG, run_id) == run_id:
+        is_own = tag is not None and tags.get(names.MADE_BY_TAG, run_id) == run_id
+        if tag is not None and is_own and not self._repeats_ended(installation, int(tag)):
             return int(tag)
         kind = ImportKind.FULL if self.wants_details else ImportKind.DISCOVERY
         new = new_import(source, Trigger.UI, kind=kind, full=self.full, **self._selection(source))
@@ -140,6 +141,18 @@ class ImportOp:
                 raise dg.DagsterExecutionInterruptedError("cancelled")
             if summary.status == ImportStatus.RUNNING:  # the API asked for a pause
                 raise already_running(source, row)
+
+    def _repeats_ended(self, installation: Installation, import_id: int) -> bool:
+        """Return True if a person re-executes the run of an ended import of the list: it gets another import.
+
+        Dagster's own retries of a run do not: the import has ended with a reason that a further one would meet, too.
+        """
+        tags = self.context.run.tags
+        if names.PARENT_RUN_TAG not in tags or names.RETRY_NUMBER_TAG in tags:
+            return False
+        with installation.database.read() as connection:
+            row = imports.get(connection, import_id)
+        return row.status not in UNENDED and row.kind is not ImportKind.SELECTION
 
     def _selection(self, source: ImportSource) -> dict[str, Any]:
         """Return the selected items: the partitions of the run, or the ids in its configuration."""

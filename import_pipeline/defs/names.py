@@ -12,6 +12,8 @@ SENSOR_OF_ALL = "imports_sensor"
 REQUEST_JOB, CANCEL_JOB, RETRY_JOB = "request_import", "cancel_import", "retry_import"
 
 MAX_RETRIES_TAG = "dagster/max_retries"  #: Dagster's own
+RETRY_NUMBER_TAG = "dagster/retry_number"  #: Dagster's own: on runs that it repeats by itself
+PARENT_RUN_TAG = "dagster/parent_run_id"  #: Dagster's own: on re-executions
 
 #: The data version of every list, which is Dagster's default. Reading a list again must not mark the details of its
 #: items as out of sync; `ImportSource.version` decides which details are fetched again.

@@ -13,7 +13,7 @@ from import_pipeline.defs.resources import RateLimitedApiResource
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.ratelimit.protocol import StoreError
-from import_pipeline.rules.status import ImportKind, Trigger
+from import_pipeline.rules.status import ImportKind, ImportStatus, Trigger
 from import_pipeline.sources.items import ItemsSource
 from import_pipeline.testing import CannedTransport, MemoryPermits
 from import_pipeline.tracking import imports, shards, transitions
@@ -116,6 +116,28 @@ def test_a_run_of_everything_succeeds_if_a_stalled_selection_has_to_wait(simulat
     success, _, _ = run(instance, "import_items", resource(PAUSING))
     assert success
     assert [row.kind for row in simulation.all()] == [ImportKind.SELECTION]
+
+
+@pytest.mark.parametrize(
+    ("more_tags", "asked", "number"),
+    [
+        ({"dagster/parent_run_id": "a run"}, {}, 2),
+        ({"dagster/parent_run_id": "a run", "dagster/retry_number": "1"}, {}, 1),
+        ({"dagster/parent_run_id": "a run"}, {"only": ["2"]}, 1),
+        ({}, {}, 1),
+    ],
+    ids=["by a person", "by Dagster", "of some items", "not at all"],
+)
+def test_a_run_of_an_ended_import_that_is_executed_again_imports_again(simulation, instance, more_tags, asked, number):
+    """The sensor has tagged that run with its import, and a re-execution has its tags."""
+    ended = simulation.call(imports.create, new_import(simulation.source, Trigger.SCHEDULE, **asked), NOW)
+    simulation.begin(ended.id).end(ImportStatus.FAILED)
+    tags = {"import_id": str(ended.id), **more_tags}
+    success, _, _ = run(instance, "import_items", resource(WORKING), tags=tags)
+    assert success is not bool(asked), "a run of chosen items says that it has not imported them"
+    rows = simulation.all()
+    assert len(rows) == number
+    assert [(row.status, row.items_imported_count) for row in rows[1:]] == [("completed", 3)] * (number - 1)
 
 
 def test_a_run_whose_store_fails_reports_all_stored_items(simulation, instance):
