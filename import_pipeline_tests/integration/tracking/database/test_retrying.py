@@ -65,7 +65,8 @@ def test_a_deadlock_with_the_users_own_transaction(database, other):
     thread.start()
     database.transact(unit, PATIENCE)
     thread.join()
-    assert (size(database, "a"), size(database, "b"), tries) == (3, 3, [0, 1])
+    assert (size(database, "a"), size(database, "b")) == (3, 3)
+    assert len(tries) > 1, "two, unless theirs was starved and ours waited too long for a lock as well"
 
 
 @POSTGRES
