@@ -6,7 +6,7 @@ import pytest
 from import_pipeline import Incremental
 from import_pipeline.importer.control.deletion import prune
 from import_pipeline.importer.installation import open_installation
-from import_pipeline_tests.integration.importer.slices.test_slice_caps import Halves, Search
+from import_pipeline_tests.support.capped_search import Halves, Search
 from import_pipeline_tests.support.sliced_api import Comments, SlicedApi
 from import_pipeline_tests.support.sliced_imports import Importing, all_of
 
