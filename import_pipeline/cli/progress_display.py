@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from import_pipeline.cli.output.formatting import left_out, open_console, say
+from import_pipeline.cli.output.formatting import not_imported, open_console, say
 from import_pipeline.errors import DatabaseUnavailable
 from import_pipeline.importer.installation import Installation
 from import_pipeline.importer.limiter_usage import UsageReader
@@ -55,7 +55,7 @@ class ProgressLines(Progress):
         """Draw the view of a running import."""
         description = Text(f"{view.row.source} {view.row.status.value}")
         description.truncate(self.console.width // 3, overflow="ellipsis")
-        self._remark = ", ".join(filter(None, [*_not_imported(view), remark]))
+        self._remark = ", ".join(filter(None, [*not_imported(view.figures, has_colors=False), remark]))
         self.update(
             self._bar,
             description=escape(description.plain),
@@ -136,19 +136,13 @@ class LiveDisplay:
 def line(view: ImportView, forecast: Forecast | None, installation: Installation) -> str:
     """Return the progress as one line, for an output without a bar."""
     total = "?" if view.row.items_count is None else view.row.items_count
-    others = "".join(f", {each}" for each in _not_imported(view))
+    others = "".join(f", {each}" for each in not_imported(view.figures, has_colors=False))
     after = f"{',' * bool(others)} after {duration(view.figures.duration_seconds)}"
     parts = [
         f"{view.done} of {total} items done{others}{after}",
         remark(view, forecast, installation),
     ]
     return f"{view.row.source} {view.row.status.value}: {', '.join(filter(None, parts))}"
-
-
-def _not_imported(view: ImportView) -> list[str]:
-    """Return `2 failed`, `1 skipped` and `1 gone`, as far as there are such items among those that are done."""
-    failed = view.figures.items_failed_count
-    return [*([f"{failed} failed"] if failed else []), *left_out(view.figures)]
 
 
 def _waits(forecast: Forecast, now: datetime) -> list[str]:

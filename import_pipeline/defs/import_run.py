@@ -111,11 +111,9 @@ class ImportOp:
 
         A stalled import of the source is resumed first. Raises ImportAlreadyRunning if another process works on one.
         """
-        tags, run_id = self.context.run.tags, self.context.run.run_id
-        tag = tags.get(names.IMPORT_ID_TAG)
-        is_own = tag is not None and tags.get(names.MADE_BY_TAG, run_id) == run_id
-        if tag is not None and is_own and not self._repeats_ended(installation, int(tag)):
-            return int(tag)
+        run_id = self.context.run.run_id
+        if (named := self._named_import(installation)) is not None:
+            return named
         kind = ImportKind.FULL if self.wants_details else ImportKind.DISCOVERY
         new = new_import(source, Trigger.UI, kind=kind, full=self.full, **self._selection(source))
         turn = Turn(
@@ -142,17 +140,21 @@ class ImportOp:
             if summary.status == ImportStatus.RUNNING:  # the API asked for a pause
                 raise already_running(source, row)
 
-    def _repeats_ended(self, installation: Installation, import_id: int) -> bool:
-        """Return True if a person re-executes the run of an ended import of the list: it gets another import.
+    def _named_import(self, installation: Installation) -> int | None:
+        """Return the import that the run's tag names; None if the run is to create one.
 
-        Dagster's own retries of a run do not: the import has ended with a reason that a further one would meet, too.
+        If a person re-executes the run of an ended import of the list, it creates another one. If Dagster itself
+        retries it, it does not: the import has ended with a reason that a further one would meet, too.
         """
-        tags = self.context.run.tags
+        tags, run_id = self.context.run.tags, self.context.run.run_id
+        tag = tags.get(names.IMPORT_ID_TAG)
+        if tag is None or tags.get(names.MADE_BY_TAG, run_id) != run_id:
+            return None
         if names.PARENT_RUN_TAG not in tags or names.RETRY_NUMBER_TAG in tags:
-            return False
+            return int(tag)
         with installation.database.read() as connection:
-            row = imports.get(connection, import_id)
-        return row.status not in UNENDED and row.kind is not ImportKind.SELECTION
+            row = imports.get(connection, int(tag))
+        return row.id if row.status in UNENDED or row.kind is ImportKind.SELECTION else None
 
     def _selection(self, source: ImportSource) -> dict[str, Any]:
         """Return the selected items: the partitions of the run, or the ids in its configuration."""

@@ -76,10 +76,7 @@ def items(summary: ImportSummary) -> str:
     parts = [f"{summary.items_imported_count} of {total} imported"]
     if summary.items_unchanged_count:
         parts.append(f"{summary.items_unchanged_count} unchanged")
-    parts += left_out(summary)
-    if summary.items_failed_count:
-        parts.append(f"[red]{summary.items_failed_count} failed[/red]")
-    return ", ".join(parts)
+    return ", ".join([*parts, *not_imported(summary)])
 
 
 def left_out(summary: ImportSummary) -> list[str]:
@@ -88,11 +85,11 @@ def left_out(summary: ImportSummary) -> list[str]:
     return [f"{count} {word}" for count, word in counts if count]
 
 
-def done(summary: ImportSummary) -> list[str]:
-    """Return the number of items that need no further try, and those among them that were not imported."""
-    total = "?" if summary.items_count is None else summary.items_count
-    failed = [f"[red]{summary.items_failed_count} failed[/red]"] if summary.items_failed_count else []
-    return [f"{summary.items_done}/{total}", *left_out(summary), *failed]
+def not_imported(summary: ImportSummary, *, has_colors: bool = True) -> list[str]:
+    """Return `2 skipped`, `1 gone` and `3 failed`, as far as there are such items among those that are done."""
+    failed = f"{summary.items_failed_count} failed" if summary.items_failed_count else None
+    in_red = [f"[red]{failed}[/red]" if has_colors else failed] if failed else []
+    return [*left_out(summary), *in_red]
 
 
 def slices(summary: ImportSummary) -> str:

@@ -10,11 +10,11 @@ from rich.text import Text
 
 from import_pipeline.cli.output.formatting import (
     changes,
-    done,
     escape,
     items,
     kind,
     moment,
+    not_imported,
     say,
     short_moment,
     slices,
@@ -193,9 +193,10 @@ def _cells(view: ImportView) -> list[str]:
 
 def _figures(summary: ImportSummary) -> list[str]:
     """Return the cells of a started import."""
+    total = "?" if summary.items_count is None else summary.items_count
     ratio = "-" if summary.ideal_ratio is None else f"{summary.ideal_ratio:.3f}"
     return [
-        ", ".join(done(summary)),
+        ", ".join([f"{summary.items_done}/{total}", *not_imported(summary)]),
         str(summary.items_unchanged_count),
         f"[red]{summary.items_failed_count}[/red]" if summary.items_failed_count else "0",
         duration(summary.duration_seconds),

@@ -57,13 +57,10 @@ def to_read_whole(connection: Connection, row: ImportRow) -> frozenset[str]:
     theirs = (source_items.c.source == row.source, source_items.c.slice.is_not(None))
     is_live = case((source_items.c.gone_at.is_(None), 1), else_=0)
     gone = select(source_items.c.slice).where(*theirs).group_by(source_items.c.slice).having(func.max(is_live) == 0)
-    of_source = slices.c.import_id.in_(select(imports.c.id).where(imports.c.source == row.source))
-    later = slices.alias("later")
-    of_same = (later.c.import_id.in_(select(imports.c.id).where(imports.c.source == row.source)),)
-    ended = select(later.c.id).where(
-        later.c.key == slices.c.key, later.c.id > slices.c.id, was_read_whole(later), *of_same
-    )
-    begun = select(slices.c.key).where(of_source, ~was_read_whole(), reads_whole(), ~ended.exists())
+    own, later = select(imports.c.id).where(imports.c.source == row.source), slices.alias("later")
+    of_same = (later.c.import_id.in_(own), later.c.key == slices.c.key, later.c.id > slices.c.id)
+    is_ended = select(later.c.id).where(*of_same, was_read_whole(later)).exists()
+    begun = select(slices.c.key).where(slices.c.import_id.in_(own), ~was_read_whole(), reads_whole(), ~is_ended)
     return frozenset(connection.scalars(gone)) | frozenset(connection.scalars(begun))
 
 
