@@ -1,214 +1,264 @@
-"""The connections: aiohttp's pool as an httpx transport that sends each request exactly once, and as it is.
+"""The connections: aiohttp's pool and parser as an httpx transport that sends each request exactly once, and as it is.
 
-httpx's own pool walks all its connections for each request, and slows down with their number; aiohttp's does not.
+httpx's own pool walks all its connections for each request, and slows down with their number; aiohttp's does not. Its
+session is not used: it would add headers, follow redirects and repeat requests, and takes as long as the rest together.
 """
 
+import re
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import lru_cache
 from weakref import WeakSet
 
 import aiohttp
 import httpx
 import yarl
+from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError, RawResponseMessage
 from multidict import CIMultiDict
 
 from import_pipeline.ratelimit.http.send_timing import CONNECTS, SENDS, Trace
 
-#: The request that the running task sends, and its trace; aiohttp does not pass them on.
-_traced: ContextVar[tuple[httpx.Request, Trace] | None] = ContextVar("traced", default=None)
 #: Bytes of one header, and the number of headers, that curl and httpx accept, too.
 LONGEST_HEADER = 65_536
 MOST_HEADERS = 256
-#: Headers that aiohttp would add to a request that lacks them; httpx sends it as it is.
-ADDED_HEADERS = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
-
-
-async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from repeating a request when a kept-alive connection breaks: the second one would have no permit.
-
-    aiohttp repeats on two errors of its own (RFC 9112, 9.3.1, allows it), but not on those of httpx. An answer that is
-    not HTTP is a ReadError, too, since httpx has no better error for it.
-    """
-    try:
-        return await handler(request)
-    except aiohttp.ServerTimeoutError:
-        raise
-    except aiohttp.ClientProxyConnectionError as error:
-        raise httpx.ConnectError(f"the proxy cannot be reached: {error}") from error
-    except aiohttp.ClientHttpProxyError as error:
-        answer = f"{error.status} {error.message.splitlines()[0] if error.message else ''}".strip()
-        raise httpx.ConnectError(f"the proxy refuses the connection: it answers {answer}") from error
-    except aiohttp.ClientConnectorError as error:
-        raise httpx.ConnectError(str(error)) from error  # nothing was sent
-    except aiohttp.ClientConnectionError as error:
-        raise httpx.ReadError(f"the connection broke before the answer came: {error}") from error
-    except aiohttp.ClientResponseError as error:
-        reason = (error.message.splitlines() or ["no reason is given"])[0]
-        raise httpx.ReadError(f"the answer cannot be read: {reason}") from error
+SWITCHING_PROTOCOLS = 101
+_SCHEMES = frozenset({"http", "https"})
+_FRAMES = frozenset({b"content-length", b"transfer-encoding"})
+_METHOD = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+#: Characters that would end a header, or that no server accepts in one.
+_FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class HttpxErrors:
-    """Raises httpx's errors in place of aiohttp's within the block; LocalProtocolError for what cannot be sent."""
+    """Raises httpx's errors in place of aiohttp's within the block; LocalProtocolError for what cannot be sent.
 
-    __slots__ = ("_request",)
+    An answer that is not HTTP is a ReadError, too, since httpx has no better error for it.
+    """
 
-    def __init__(self, request: httpx.Request) -> None:
-        self._request = request
+    __slots__ = ("_broken", "_request")
+
+    def __init__(self, request: httpx.Request, broken: str = "") -> None:
+        self._request, self._broken = request, broken
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None and (kind_and_text := self._translated(error)) is not None:
+            kind, text = kind_and_text
+            raise kind(text, request=self._request) from error
+
+    def _translated(self, error: BaseException) -> tuple[type[httpx.RequestError], str] | None:
         match error:
             case aiohttp.SocketTimeoutError():
-                raise httpx.ReadTimeout(str(error), request=self._request) from error
+                return httpx.ReadTimeout, str(error)
             case aiohttp.ServerTimeoutError():
-                raise httpx.ConnectTimeout(str(error), request=self._request) from error
-            case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-                raise httpx.UnsupportedProtocol(str(error), request=self._request) from error
-            case aiohttp.ClientPayloadError() | aiohttp.ClientConnectionError():
-                raise httpx.ReadError(str(error), request=self._request) from error
+                return httpx.ConnectTimeout, str(error)
+            case aiohttp.InvalidURL():
+                return httpx.UnsupportedProtocol, str(error)
+            case aiohttp.ClientProxyConnectionError():
+                return httpx.ConnectError, f"the proxy cannot be reached: {error}"
+            case aiohttp.ClientHttpProxyError():
+                answer = f"{error.status} {error.message.splitlines()[0] if error.message else ''}".strip()
+                return httpx.ConnectError, f"the proxy refuses the connection: it answers {answer}"
+            case aiohttp.ClientConnectorError():
+                return httpx.ConnectError, str(error)  # nothing was sent
+            case HttpProcessingError():
+                reason = (error.message.splitlines() or ["no reason is given"])[0]
+                return httpx.ReadError, f"the answer cannot be read: {reason}"
+            case aiohttp.ClientPayloadError() | aiohttp.ClientConnectionError() | OSError():
+                return httpx.ReadError, f"{self._broken}{error}"
             case TypeError() | ValueError():  # such as a line break in a header's value
-                raise httpx.LocalProtocolError(f"the request cannot be sent: {error}", request=self._request) from error
-
-
-class TracedConnector(aiohttp.TCPConnector):
-    """Calls the `trace` extension of a request when its connection is there, as httpx's own transport does.
-
-    aiohttp's own tracing costs a tenth of the request's time.
-    """
-
-    def __init__(self, *, limit: int, context: ssl.SSLContext) -> None:
-        super().__init__(limit=limit, ssl=context)
-        self._used = WeakSet[object]()  #: the connections that have carried a request
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[aiohttp.tracing.Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's own signature
-    ) -> aiohttp.connector.Connection:
-        """Return a connection; its request is sent immediately afterwards."""
-        connection = await super().connect(req, traces, timeout)
-        if (traced := _traced.get()) is not None:
-            request, trace = traced
-            try:
-                if connection.protocol not in self._used:
-                    self._used.add(connection.protocol)
-                    await trace(f"connection{CONNECTS[0]}", {"host": request.url.host, "port": request.url.port})
-                await trace(SENDS, {"request": request})
-            except BaseException:
-                connection.close()
-                raise
-        return connection
+                return httpx.LocalProtocolError, f"the request cannot be sent: {error}"
+        return None
 
 
 class AnswerBody(httpx.AsyncByteStream, AsyncIterator[bytes]):
     """The body of an answer as it arrives. No generator, which the event loop would have to register and end."""
 
-    def __init__(self, answer: aiohttp.ClientResponse, request: httpx.Request) -> None:
-        self._answer, self._request = answer, request
+    def __init__(self, payload: aiohttp.StreamReader, connection: Connection, request: httpx.Request) -> None:
+        self._payload, self._connection, self._request = payload, connection, request
 
     def __aiter__(self) -> "AnswerBody":
         return self
 
     async def __anext__(self) -> bytes:
         with HttpxErrors(self._request):
-            chunk = await self._answer.content.readany()
+            chunk = await self._payload.readany()
         if not chunk:
             raise StopAsyncIteration
         return chunk
 
     async def aclose(self) -> None:
         """Give the connection back, or close it if the body was not read to its end."""
-        await self._answer.__aexit__(None, None, None)
+        self._connection.release()
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """Sends httpx's requests on the connections of an aiohttp session, which it opens with the first one."""
+    """Sends httpx's requests on the connections of an aiohttp connector, which it opens with the first one."""
 
-    def __init__(self, open_session: Callable[[], aiohttp.ClientSession], proxy: httpx.Proxy | None) -> None:
-        self._open_session = open_session
-        self._session: aiohttp.ClientSession | None = None
-        self._proxy = None if proxy is None else str(proxy.url)
-        self._proxy_headers = None if proxy is None else CIMultiDict(proxy.headers.multi_items())
+    def __init__(self, open_connector: Callable[[], aiohttp.TCPConnector], proxy: httpx.Proxy | None) -> None:
+        self._open_connector = open_connector
+        self._connector: aiohttp.TCPConnector | None = None
+        self._proxy = None if proxy is None else yarl.URL(str(proxy.url))
+        self._proxy_headers = CIMultiDict[str]() if proxy is None else CIMultiDict(proxy.headers.multi_items())
+        self._origins = dict[tuple[str, bytes, str | None], aiohttp.ClientRequest]()
+        self._used = WeakSet[object]()  #: the connections that have carried a request
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; the answer's body is not read yet."""
-        if self._session is None:
-            self._session = self._open_session()
-        trace: Trace | None = request.extensions.get("trace")
-        token = _traced.set(None if trace is None else (request, trace))
-        seconds, body = request.extensions.get("timeout") or {}, _body(request)
-        try:
-            with HttpxErrors(request):
-                answer = await self._session.request(
-                    request.method,
-                    _address(request.url),
-                    headers=_headers(request, body),
-                    data=body,
-                    allow_redirects=False,
-                    auto_decompress=False,
-                    timeout=_timeout(seconds.get("connect"), seconds.get("read"), seconds.get("pool")),
-                    server_hostname=request.extensions.get("sni_hostname"),
-                    proxy=self._proxy,
-                    proxy_headers=self._proxy_headers,
-                )
-        finally:
-            _traced.reset(token)
+        """Send a request; the answer's body is not read yet, unless it came with the head."""
+        with HttpxErrors(request, "the connection broke before the answer came: "):
+            text = await self._text(request)
+            connection = await self._connected(request)
+            try:
+                await self._trace(request, connection)
+                message, payload = await _answered(request, text, connection)
+            except BaseException:
+                connection.close()
+                raise
+        stream = AnswerBody(payload, connection, request)
         extensions = {"http_version": b"HTTP/1.1"}
-        if answer.reason:
-            extensions["reason_phrase"] = answer.reason.encode()
+        if message.reason:
+            extensions["reason_phrase"] = message.reason.encode()
+        is_whole = payload.is_eof() and payload.exception() is None
         return httpx.Response(
-            answer.status,
-            headers=answer.raw_headers,
-            stream=AnswerBody(answer, request),
+            message.code,
+            headers=message.raw_headers,
+            stream=httpx.ByteStream(payload.read_nowait()) if is_whole else stream,
             request=request,
             extensions=extensions,
         )
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        if self._connector is not None:
+            await self._connector.close()
+
+    async def _text(self, request: httpx.Request) -> bytes:
+        """Return the request as it is sent. Raises ValueError for what would not be one request."""
+        url = request.url
+        if url.scheme not in _SCHEMES or not url.host:
+            raise httpx.UnsupportedProtocol(f"no address of a server: {url.scheme}://{url.host}", request=request)
+        target, headers, body = url.raw_path, request.headers.raw, await _body(request)
+        if self._proxy is not None and url.scheme == "http":  # by the proxy itself, without a tunnel
+            target = b"http://" + url.netloc + target
+            if login := self._proxy_headers.get("Authorization"):
+                headers.append((b"Proxy-Authorization", login.encode()))
+        return _head(request.method, target, headers, len(body), url.netloc) + _framed(headers, body)
+
+    async def _connected(self, request: httpx.Request) -> Connection:
+        """Return a connection to the origin of the request, from the pool if there is one."""
+        if self._connector is None:
+            self._connector = self._open_connector()
+        url = request.url
+        key = url.scheme, url.netloc, request.extensions.get("sni_hostname")
+        if (origin := self._origins.get(key)) is None:
+            origin = self._origins[key] = self._origin(*key)
+        try:
+            return await self._connector.connect(origin, [], _timeout(request))
+        except TimeoutError as error:
+            raise aiohttp.ConnectionTimeoutError(f"no connection to {url.host} in time") from error
+
+    def _origin(self, scheme: str, netloc: bytes, sni_hostname: str | None) -> aiohttp.ClientRequest:
+        """Return the request by which aiohttp knows where to connect to; it is not sent itself."""
+        address, host = yarl.URL(f"{scheme}://{netloc.decode('ascii')}/", encoded=True), netloc.decode("ascii")
+        return aiohttp.ClientRequest(
+            "GET",
+            address,
+            headers={"Host": host},
+            proxy=self._proxy,
+            # aiohttp adds this Host itself with the first connection, and the next one would not find that in the pool.
+            proxy_headers=CIMultiDict([*self._proxy_headers.items(), ("Host", host)]) if self._proxy else None,
+            server_hostname=sni_hostname,
+        )
+
+    async def _trace(self, request: httpx.Request, connection: Connection) -> None:
+        """Call the `trace` extension of the request as httpx's own transport does; it is sent immediately afterwards.
+
+        aiohttp's own tracing costs a tenth of the request's time.
+        """
+        trace: Trace | None = request.extensions.get("trace")
+        if trace is None:
+            return
+        if connection.protocol not in self._used:
+            self._used.add(connection.protocol)
+            await trace(f"connection{CONNECTS[0]}", {"host": request.url.host, "port": request.url.port})
+        await trace(SENDS, {"request": request})
 
 
-def _address(url: httpx.URL) -> yarl.URL:
-    """Return the address byte for byte: aiohttp would quote it again, which breaks signatures and opaque cursors.
+async def _answered(
+    request: httpx.Request, text: bytes, connection: Connection
+) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
+    """Send the text, and return the answer's head and body. The connection is given back with the body's end."""
+    protocol = connection.protocol
+    if protocol is None or protocol.transport is None or protocol.transport.is_closing():
+        raise aiohttp.ClientConnectionResetError("the connection was closed")
+    protocol.set_response_params(
+        skip_payload=request.method == "HEAD",
+        read_until_eof=True,
+        auto_decompress=False,
+        read_timeout=_timeout(request).sock_read,
+        max_line_size=LONGEST_HEADER,
+        max_field_size=LONGEST_HEADER,
+        max_headers=MOST_HEADERS,
+    )
+    protocol.start_timeout()
+    protocol.transport.write(text)
+    while True:
+        message, payload = await protocol.read()
+        if message.code // 100 != 1 or message.code == SWITCHING_PROTOCOLS:
+            break
+    if not protocol.upgraded:
+        payload.on_eof(connection.release)
+    return message, payload
 
-    It has no login: httpx has made a header of it, and aiohttp refuses both at once.
+
+def _head(method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]], length: int, host: bytes) -> bytes:
+    """Return the head of a request byte for byte: another quoting would break signatures and opaque cursors.
+
+    Headers that HTTP requires are added if they are missing. Raises ValueError for characters that would end a header.
     """
-    origin, target = _origin(url.scheme, url.netloc), url.raw_path.decode("ascii")
-    if "?" in target:
-        return yarl.URL(f"{origin}{target[1:]}", encoded=True)
-    return origin.with_path(target, encoded=True)  # a third of the time that parsing takes
+    if _METHOD.fullmatch(method) is None:
+        raise ValueError(f"{method[:20]!r} is no method")
+    lines = [b"%b %b HTTP/1.1" % (method.encode("ascii"), target), *(b"%b: %b" % pair for pair in headers)]
+    names = {name.lower() for name, _ in headers}
+    if b"host" not in names:
+        lines.insert(1, b"Host: " + host)
+    if length and _FRAMES.isdisjoint(names):
+        lines.append(b"Content-Length: %d" % length)
+    if _FORBIDDEN.search(b"".join(lines)):
+        raise ValueError("a header has a line break or another control character")
+    return b"\r\n".join([*lines, b"", b""])
 
 
-@lru_cache(maxsize=64)
-def _origin(scheme: str, netloc: bytes) -> yarl.URL:
-    return yarl.URL(f"{scheme}://{netloc.decode('ascii')}/", encoded=True)
+def _framed(headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bytes:
+    """Return the body as the headers say that it is sent: as one chunk, or as it is."""
+    if not any(name.lower() == b"transfer-encoding" and b"chunked" in value.lower() for name, value in headers):
+        return body
+    return b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
 
 
-def _body(request: httpx.Request) -> bytes | object | None:
-    """Return the body, or the stream of one that is not in memory; None for an empty one."""
+async def _body(request: httpx.Request) -> bytes:
+    """Return the body. One that is a stream is read before its request needs a connection, since bodies are short."""
     try:
-        return request.content or None
+        return request.content
     except httpx.RequestNotRead:
-        return request.stream
+        stream = request.stream
+    return b"".join([part async for part in stream] if isinstance(stream, httpx.AsyncByteStream) else stream)
 
 
-def _headers(request: httpx.Request, body: object) -> CIMultiDict[str]:
-    """Return the headers for aiohttp, which itself frames a body that is a stream."""
-    encoding, framed = request.headers.encoding, isinstance(body, bytes | None)
-    pairs = [(name.decode(encoding), value.decode(encoding)) for name, value in request.headers.raw]
-    return CIMultiDict(pair for pair in pairs if framed or pair[0].lower() != "transfer-encoding")
+def _timeout(request: httpx.Request) -> aiohttp.ClientTimeout:
+    seconds = request.extensions.get("timeout")
+    return _timeouts(seconds.get("connect"), seconds.get("read"), seconds.get("pool")) if seconds else _NO_TIMEOUT
 
 
 @lru_cache(maxsize=16)
-def _timeout(connect: float | None, read: float | None, pool: float | None) -> aiohttp.ClientTimeout:
+def _timeouts(connect: float | None, read: float | None, pool: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=read, connect=pool)
+
+
+_NO_TIMEOUT = _timeouts(None, None, None)
 
 
 def open_connections(
@@ -219,19 +269,7 @@ def open_connections(
     It follows no redirects, keeps no cookies and repeats no requests.
     """
     context = httpx.create_ssl_context(verify=verify)
-
-    def session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=TracedConnector(limit=limit, context=context),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=(send_once,),
-            skip_auto_headers=ADDED_HEADERS,
-            max_line_size=LONGEST_HEADER,
-            max_field_size=LONGEST_HEADER,
-            max_headers=MOST_HEADERS,
-        )
-
-    return AiohttpTransport(session, _with_login_in_header(proxy))
+    return AiohttpTransport(lambda: aiohttp.TCPConnector(limit=limit, ssl=context), _with_login_in_header(proxy))
 
 
 def _with_login_in_header(proxy: httpx.Proxy | None) -> httpx.Proxy | None:
