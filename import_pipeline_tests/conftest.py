@@ -3,7 +3,9 @@
 import gc
 import inspect
 import os
+import shutil
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from copy import copy
 from pathlib import Path
 from zlib import crc32
@@ -13,10 +15,15 @@ import pytest
 
 from import_pipeline.redaction import SECRETS
 from import_pipeline.settings import SETTINGS
+from import_pipeline.tracking.database.engine import Database
+from import_pipeline.tracking.schema import upgrade
 from import_pipeline_tests.support.database_servers import PostgresServer, RedisServer
+from import_pipeline_tests.support.tracked_databases import TrackedDatabases
 
 #: The kinds of databases.
 KINDS = ("sqlite", "postgres")
+#: Fixtures that run a test once on each kind.
+DATABASES = ("database_url", "empty_database_url", "shared_database")
 #: Beginnings of variables that would change what the tests do.
 OUTSIDE = ("IMPORT_PIPELINE_", "ITEMS_", "PANEL_", "SOURCE_API_", "DAGSTER_")
 
@@ -57,7 +64,7 @@ def has_its_turn(item: pytest.Item) -> bool:
     """Return False if the same case runs on the other kind of database today."""
     spec = getattr(item, "callspec", None)
     values = {} if spec is None else spec.params
-    kind = values.get("database_url", values.get("shared_database"))
+    kind = next((values[name] for name in DATABASES if name in values), None)
     return kind is None or KINDS[crc32(item.name.replace(kind, "").encode()) % len(KINDS)] == kind
 
 
@@ -136,8 +143,40 @@ def redis_url(redis_server: RedisServer) -> str:
 
 
 @pytest.fixture(params=KINDS)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a fresh, empty database: the test runs once on each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'tracking.db'}"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(scope="session")
+def tracked_databases(postgres_server: PostgresServer) -> TrackedDatabases:
+    """Postgres databases with the tracking tables and no rows, lent to one test after the other."""
+    return TrackedDatabases(postgres_server)
+
+
+@pytest.fixture(scope="session")
+def tracked_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the tracking tables and no rows."""
+    path = tmp_path_factory.mktemp("tracked") / "tracking.db"
+    with closing(Database(f"sqlite:///{path}")) as database:
+        upgrade(database)
+    return path
+
+
+@pytest.fixture
+def tracked_postgres_url(tracked_databases: TrackedDatabases) -> Iterator[str]:
+    """The address of a Postgres database with the tracking tables and no rows."""
+    url = tracked_databases.take()
+    yield url
+    tracked_databases.give_back(url)
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database with the tracking tables and no rows: the test runs once on each kind."""
+    if request.param == "sqlite":
+        path = shutil.copy(request.getfixturevalue("tracked_file"), tmp_path / "tracking.db")
+        return f"sqlite:///{path}"
+    return str(request.getfixturevalue("tracked_postgres_url"))

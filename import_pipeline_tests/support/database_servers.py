@@ -14,6 +14,7 @@ import pwd
 import shutil
 import subprocess
 from collections.abc import Mapping
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from signal import SIGQUIT
@@ -27,7 +28,6 @@ from import_pipeline_tests.support.child_server import Server, ServerDied, open_
 
 PASSWORD = "only-for-tests"
 
-#: True if nothing but schemas and their contents distinguishes the connected database from a new one.
 IS_PLAIN = """
 SELECT datacl IS NULL AND datconnlimit = -1 AND datdba = current_user::regrole
    AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = database.oid)
@@ -108,7 +108,7 @@ class PostgresServer(Server):
     def answers(self) -> bool:
         """Return True once it accepts connections."""
         try:
-            self._connect().close()
+            self.connect().close()
         except psycopg2.OperationalError:
             return False
         return True
@@ -147,27 +147,25 @@ class PostgresServer(Server):
 
     def _empty(self, name: str) -> bool:
         """Delete everything in the database; return False if it has more than schemas, which would stay."""
-        connection = self._connect(name)
-        try:
-            with connection, connection.cursor() as cursor:
-                cursor.execute(IS_PLAIN)
-                is_plain: bool = cursor.fetchone() == (True,)
-                if is_plain:
-                    cursor.execute(EMPTY)
-                return is_plain
-        finally:
-            connection.close()
+        with closing(self.connect(name)) as connection, connection, connection.cursor() as cursor:
+            is_plain = self.is_plain(cursor)
+            if is_plain:
+                cursor.execute(EMPTY)
+            return is_plain
+
+    def is_plain(self, cursor: Any) -> bool:
+        """Return True if nothing but schemas and their contents distinguishes the connected database from a new one."""
+        cursor.execute(IS_PLAIN)
+        return bool(cursor.fetchone() == (True,))
 
     def _execute(self, statement: str, *names: str) -> None:
-        connection = self._connect()
-        try:
+        with closing(self.connect()) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
-        finally:
-            connection.close()
 
-    def _connect(self, database: str = "postgres") -> Any:
+    def connect(self, database: str = "postgres") -> Any:
+        """Return a connection of psycopg2."""
         return psycopg2.connect(
             host="127.0.0.1",
             port=self.port,

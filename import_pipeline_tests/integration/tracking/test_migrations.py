@@ -20,8 +20,8 @@ from import_pipeline_tests.support.schema_catalog import OURS, catalog, tables
 
 
 @pytest.fixture
-def database(database_url):
-    database = Database(database_url)
+def database(empty_database_url):
+    database = Database(empty_database_url)
     yield database
     database.close()
 
@@ -174,7 +174,7 @@ def test_the_number_of_a_deleted_import_is_not_given_again(database):
     assert create_import(database) == second + 2
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 def test_nor_is_one_that_an_earlier_version_has_deleted_and_that_is_still_named(database):
     upgrade(database)
     downgrade(database, "0005")
@@ -186,7 +186,7 @@ def test_nor_is_one_that_an_earlier_version_has_deleted_and_that_is_still_named(
     assert create_import(database) == 8
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 def test_foreign_keys_hold_again_after_a_migration(database):
     upgrade(database)
     downgrade(database, "0005")

@@ -20,8 +20,8 @@ from import_pipeline_tests.support.schema_catalog import OURS, catalog, tables
 
 
 @pytest.fixture
-def database(database_url):
-    database = Database(database_url)
+def database(empty_database_url):
+    database = Database(empty_database_url)
     yield database
     database.close()
 
@@ -33,14 +33,14 @@ def test_a_second_upgrade_of_the_same_database_asks_nothing(database):
     upgrade(database)
 
 
-def test_a_new_database_and_an_up_to_date_one_need_no_migration_nor_even_alembic(database_url):
+def test_a_new_database_and_an_up_to_date_one_need_no_migration_nor_even_alembic(empty_database_url):
     program = (
         "import sys\nfrom import_pipeline.tracking import schema\n"
         "from import_pipeline.tracking.database import engine\n"
         "schema.upgrade(engine.Database(sys.argv[1]))\n"
         "print('alembic' in sys.modules)"
     )
-    command = [sys.executable, "-c", program, database_url]
+    command = [sys.executable, "-c", program, empty_database_url]
     said = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2)]
     assert [(one.stdout, one.stderr) for one in said] == [("False\n", "")] * 2
 
@@ -63,8 +63,8 @@ def _upgraded(url):
         database.close()
 
 
-def test_ten_processes_may_upgrade_at_once(database_url):
-    assert run_in_parallel(10, _upgraded, database_url) == [HEAD] * 10
+def test_ten_processes_may_upgrade_at_once(empty_database_url):
+    assert run_in_parallel(10, _upgraded, empty_database_url) == [HEAD] * 10
 
 
 def test_tables_are_created_although_the_server_ends_the_session_once(postgres_url):

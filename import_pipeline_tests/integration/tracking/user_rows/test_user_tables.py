@@ -18,8 +18,8 @@ from import_pipeline_tests.support.parallel import run_in_parallel
 
 
 @pytest.fixture
-def database(database_url):
-    database = Database(database_url)
+def database(empty_database_url):
+    database = Database(empty_database_url)
     upgrade(database)
     yield database
     database.close()
@@ -261,5 +261,5 @@ def _ensured(url):
         database.close()
 
 
-def test_ten_processes_may_make_a_table_at_once(database_url):
-    assert run_in_parallel(10, _ensured, database_url) == [True] * 10
+def test_ten_processes_may_make_a_table_at_once(empty_database_url):
+    assert run_in_parallel(10, _ensured, empty_database_url) == [True] * 10

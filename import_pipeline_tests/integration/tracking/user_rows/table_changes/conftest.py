@@ -8,8 +8,8 @@ from import_pipeline_tests.support.changed_models import OLD
 
 
 @pytest.fixture
-def database(database_url):
-    database = Database(database_url)
+def database(empty_database_url):
+    database = Database(empty_database_url)
     with database.write() as connection:
         connection.execute(text(OLD[connection.dialect.name]))
         connection.execute(text("INSERT INTO things (external_id) VALUES ('1'), ('2')"))

@@ -72,6 +72,6 @@ def _followed(url):
         database.close()
 
 
-def test_of_several_processes_one_adds_and_the_others_find_it_done(database, database_url):
-    assert sum(run_in_parallel(6, _followed, database_url)) == 2
+def test_of_several_processes_one_adds_and_the_others_find_it_done(database, empty_database_url):
+    assert sum(run_in_parallel(6, _followed, empty_database_url)) == 2
     assert columns(database) == ["id", "external_id", "name"]
