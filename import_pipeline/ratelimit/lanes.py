@@ -4,14 +4,10 @@ A request of a lane takes a permit of the lane and one of the whole API. The lim
 refusals, so that those of the list do not slow down the details. A pause holds for all.
 """
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TypeVar
 
 from import_pipeline.ratelimit.client.wait_queue import Permit
 from import_pipeline.ratelimit.limiter import Limiter
-
-T = TypeVar("T")
 
 LISTS = "lists"
 
@@ -35,19 +31,6 @@ class Lanes:
             raise
         permit.of_lane = of_lane
         return permit
-
-    async def confirm(self, before: Callable[[], Awaitable[None]] | None, permit: Permit) -> None:
-        """Await the hook before sending; if it raises, the permit is returned unused."""
-        if before is not None:
-            await self.holding(permit, before)
-
-    async def holding(self, permit: Permit, step: Callable[[], Awaitable[T]]) -> T:
-        """Await a step between permit and sending; if it raises, the permit is returned unused."""
-        try:
-            return await step()
-        except BaseException:
-            self.unused(permit)
-            raise
 
     def answered(self, permit: Permit, at: float) -> None:
         """Settle a permit whose request was answered at that moment."""

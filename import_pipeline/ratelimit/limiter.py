@@ -85,11 +85,11 @@ class Limiter:
         """
         check_cost(self.api, self.tiers, cost)
         while not self._is_shut:
+            if self._pause.is_free:  # then there is no pause
+                return self._dispatcher.free_permit(deadline, cost)
             blocked = self._pause.blocked()
             if blocked is not None:
                 raise blocked
-            if self._pause.is_free:
-                return self._dispatcher.free_permit(deadline, cost)
             if self._task is None or self._task.done():
                 raise RuntimeError(f"the limiter of {self.api} is not open: use it in `async with limiter:`")
             permit = await self._dispatcher.next_permit(deadline, cost, first=first)

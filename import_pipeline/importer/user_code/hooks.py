@@ -65,7 +65,7 @@ def call_hook(
 
     Raises HookFailed, and the errors that the hook may raise on purpose (`passes`).
     """
-    return _guarded(owner, name, lambda: getattr(owner, name)(*arguments), returns, response, passes, arguments)
+    return _guarded(owner, name, returns, arguments, response, passes)
 
 
 def hook_batches(
@@ -82,9 +82,7 @@ def hook_batches(
 
     Raises HookFailed, also for a value that is not good.
     """
-    iterator: Iterator[Any] = _guarded(
-        owner, name, lambda: getattr(owner, name)(*arguments), Returns(f"an iterable of {expected}", _iterator)
-    )
+    iterator: Iterator[Any] = _guarded(owner, name, Returns(f"an iterable of {expected}", _iterator), arguments)
 
     def some() -> list[Any]:
         began, values = monotonic(), []
@@ -94,7 +92,7 @@ def hook_batches(
                 break
         return values
 
-    while batch := _guarded(owner, name, some, ANYTHING):
+    while batch := _guarded(owner, name, ANYTHING, call=some):
         for value in batch:
             if not is_good(value):
                 problem = f"must yield {expected}, got {_shown(value)}"
@@ -105,17 +103,20 @@ def hook_batches(
 def _guarded(
     owner: object,
     name: str,
-    call: Callable[[], Any],
     returns: Returns[T],
+    arguments: Sequence[Any] = (),
     response: httpx.Response | None = None,
     passes: tuple[type[Exception], ...] = (),
-    arguments: Sequence[Any] = (),
+    call: Callable[[], Any] | None = None,
 ) -> T:
+    """Call the hook, or in its place a function that continues it; without layers, since hooks are called often."""
     value, cause, label, lacks_path = None, None, "", False
     try:
         with RUNNING_HOOKS:
-            value = call()
-            return returns.read(_plain(value))
+            value = getattr(owner, name)(*arguments) if call is None else call()
+            if is_awaitable(value):
+                raise _WrongValue
+            return returns.read(value)
     except _WrongValue:
         problem, place = f"must return {returns.expected}, got {_shown(value)}", _definition(owner, name)
     except Unfit as error:  # of a declared source
@@ -191,13 +192,6 @@ def _shown(value: object) -> str:
         return excerpt(_REPR.repr(value), MOST_REPORTED)
     except Exception:  # noqa: BLE001 - __repr__ may be the user's code
         return f"a {type(value).__name__}"
-
-
-def _plain(value: object) -> Any:
-    """Return the value; refuse an awaitable."""
-    if is_awaitable(value):
-        raise _WrongValue
-    return value
 
 
 def instance(kind: type[T], expected: str) -> Returns[T]:

@@ -1,5 +1,6 @@
 """Track the hooks running in the main thread, so that a signal can end one that does not return."""
 
+import os
 import threading
 import time
 
@@ -13,13 +14,18 @@ class _RunningHooks:
 
     def __init__(self) -> None:
         self._began: list[float] = []
+        self.find_main()
+
+    def find_main(self) -> None:
+        """Find the main thread: after a fork it is the one that forked."""
+        self._main = threading.main_thread().ident
 
     def __enter__(self) -> None:
-        if _is_main():
+        if threading.get_ident() == self._main:
             self._began.append(time.monotonic())
 
     def __exit__(self, *_: object) -> None:
-        if _is_main():
+        if threading.get_ident() == self._main:
             self._began.pop()
 
     def seconds(self) -> float:
@@ -27,8 +33,5 @@ class _RunningHooks:
         return time.monotonic() - self._began[0] if self._began else 0.0
 
 
-def _is_main() -> bool:
-    return threading.get_ident() == threading.main_thread().ident
-
-
 RUNNING_HOOKS = _RunningHooks()
+os.register_at_fork(after_in_child=RUNNING_HOOKS.find_main)

@@ -29,10 +29,10 @@ class BodyReader:
 
         Raises BodyRefused for a body beyond the bounds, DecodingError and ReadError for one that cannot be unpacked.
         """
-        try:
-            body = await self._unpacked(answer, CappedStream(answer.stream, self._largest))
-        finally:
-            await answer.aclose()
+        if isinstance(answer.stream, httpx.ByteStream) and not is_packed(answer.headers):  # it came with the head
+            body = self._capped(b"".join(answer.stream))
+        else:
+            body = await self._streamed(answer)
         if nests_deeper(body, self._deepest):
             raise BodyRefused(f"the body's JSON nests more than {self._deepest} levels deep")
         return body
@@ -52,6 +52,17 @@ class BodyReader:
             with suppress(httpx.RequestError):
                 async for _ in CappedStream(answer.stream, self._largest):
                     pass
+        finally:
+            await answer.aclose()
+
+    def _capped(self, body: bytes) -> bytes:
+        if len(body) > self._largest:
+            raise BodyRefused(f"the body is longer than {self._largest:,} bytes")
+        return body
+
+    async def _streamed(self, answer: httpx.Response) -> bytes:
+        try:
+            return await self._unpacked(answer, CappedStream(answer.stream, self._largest))
         finally:
             await answer.aclose()
 

@@ -21,11 +21,12 @@ class Answer(httpx.Response):
     @classmethod
     def received(cls, answer: httpx.Response, body: bytes, extensions: Mapping[str, Any]) -> Self:
         """Return an answer with the status of another one and its unpacked body, which is not read yet."""
-        headers, stream = headers_of_unpacked(answer.headers, body), httpx.ByteStream(body)
-        received = cls(
-            answer.status_code, headers=headers, stream=stream, extensions={**answer.extensions, **extensions}
-        )
-        received._body = None if is_packed(headers) else body
+        extensions, stream = {**answer.extensions, **extensions}, httpx.ByteStream(body)
+        received = cls(answer.status_code, stream=stream, extensions=extensions)
+        received.headers, received._body = answer.headers, body
+        if is_packed(answer.headers):
+            received.headers = headers_of_unpacked(answer.headers, body)
+            received._body = None if is_packed(received.headers) else body
         return received
 
     def read(self) -> bytes:

@@ -138,19 +138,19 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
             await outgoing.start_anew()
 
     async def _next(
-        self,
-        request: httpx.Request,
-        outgoing: PlainRequest,
-        options: Mapping[str, Any],
-        deadline: float,
-        cost: int,
+        self, request: httpx.Request, outgoing: PlainRequest, options: Mapping[str, Any], deadline: float, cost: int
     ) -> tuple[Permit, httpx.Request | None]:
         """Return a permit, and the request to send with it; None and a settled permit if none follows."""
         while True:
             permit = await self._endpoints.acquire(request, deadline, cost, first=bool(options.get("first")))
             lanes = self._endpoints.lanes(permit)
-            signed = await lanes.holding(permit, outgoing.next)
-            await lanes.confirm(options.get("before"), permit)
+            try:
+                signed = await outgoing.next()
+                if (before := options.get("before")) is not None:
+                    await before()
+            except BaseException:
+                lanes.unused(permit)
+                raise
             if signed is not None and permit.lasts_for(self._limiter.clock.monotonic()) >= deadline / 2:
                 return permit, signed
             lanes.unused(permit)  # it waited for another lane, or this process was suspended
@@ -196,7 +196,7 @@ class RateLimitedTransport(httpx.AsyncBaseTransport):
         """Settle the permit as of the answer's head, and read the body."""
         limiter, hooks = self._endpoints.lanes(permit).limiter, self._hooks
         arrived = limiter.clock.monotonic()
-        refused = is_rate_limited(answer.status_code, answer.headers, now=limiter.clock.now())
+        refused = answer.is_error and is_rate_limited(answer.status_code, answer.headers, now=limiter.clock.now())
         if refused and hooks.classify is None:
             self._refused(request, permit, answer)
             body = await self._bodies.read_refusal(answer, is_used=not _is_repeatable(request))

@@ -103,6 +103,7 @@ class Advertised:
 
     tiers: Sequence[Tier] = ()
     _answers: dict[str, float] = field(default_factory=dict)  #: recent ones by kind
+    _recent: float = 0.0  #: their sum
     _named: dict[Limit, NamedLimit] = field(default_factory=dict)
     _in_use: dict[int, Limit] = field(default_factory=dict)  #: by the tier's index, the limit named last
     _refuted: set[Limit] = field(default_factory=set)
@@ -148,8 +149,10 @@ class Advertised:
 
     def _count(self, kind: str) -> None:
         self._answers[kind] = self._answers.get(kind, 0.0) + 1
-        if sum(self._answers.values()) > RECENT_ANSWERS:
+        self._recent += 1
+        if self._recent > RECENT_ANSWERS:
             self._answers = {each: count / 2 for each, count in self._answers.items() if count > 0.1}
+            self._recent = sum(self._answers.values())
         for named in self._named.values():
             named.silent += kind not in named.resets
 
