@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -161,16 +162,12 @@ class SourceList:
 
     def _stub(self, item: Any, response: httpx.Response | None) -> tuple[Importable, str]:
         """Return the stub of a list item, and its id as text. Raises HookFailed."""
-        model = self.source.model
-        stub = instance(model, f"a new {model.__name__}")
-
-        def read(value: Any) -> tuple[Importable, str]:
-            importable = owned(stub.read(value), self.source)
-            external_id = importable.external_id
-            return importable, "" if external_id is None else item_id(model, TEXT.read(external_id))
-
         given = (item,) if self.key is None else (item, self.key)
-        return call_hook(self.source, "stub", *given, returns=Returns(stub.expected, read), response=response)
+        return call_hook(self.source, "stub", *given, returns=self._stub_type, response=response)
+
+    @cached_property
+    def _stub_type(self) -> Returns[tuple[Importable, str]]:
+        return _stub_of(self.source)
 
     def _discovered(self, response: httpx.Response, item: Any, place: str) -> Discovered:
         """Return one list item as the source reads it; an unreadable one becomes a failed item, and is not lost."""
@@ -219,6 +216,19 @@ class SourceList:
             return call_hook(self.source, "position", item, returns=POSITION, response=response), None
         except HookFailed as error:
             return None, str(error)
+
+
+def _stub_of(source: ImportSource) -> Returns[tuple[Importable, str]]:
+    """Return the type of a stub, which is read as a row of the source and its id as text."""
+    model = source.model
+    stub = instance(model, f"a new {model.__name__}")
+
+    def read(value: Any) -> tuple[Importable, str]:
+        importable = owned(stub.read(value), source)
+        external_id = importable.external_id
+        return importable, "" if external_id is None else item_id(model, TEXT.read(external_id))
+
+    return Returns(stub.expected, read)
 
 
 def _id_problem(external_id: str, item: object) -> str | None:

@@ -24,6 +24,7 @@ class AdaptiveConcurrency:
         self._api = context.api
         self._circuit = context.circuit
         self._limits = parse_limits(context.source.limits_text)
+        self._varies = any(self._limits.values())  #: without limits the number stays as it is configured
         self._room = room()  #: connections that this process may open; None: any number
         self._latency: float | None = None  #: running mean in seconds
         self._start: Callable[[], object] = lambda: None
@@ -36,6 +37,8 @@ class AdaptiveConcurrency:
 
     async def measure(self, fetch: Awaitable[T]) -> T:
         """Await a fetch and return its result. Its latency counts unless it waited for a permit or the circuit."""
+        if not self._varies:
+            return await fetch
         waits, trips = self._api.blocked_for() or self._circuit.open_for is not None, self._circuit.trips
         began = self._clock.monotonic()
         result = await fetch

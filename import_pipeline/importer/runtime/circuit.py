@@ -92,7 +92,8 @@ class Attempt:
         self._circuit, self._is_trial = circuit, False
 
     async def __aenter__(self) -> None:
-        self._is_trial = await self._circuit.begin_trial()
+        if self._circuit.state is not CircuitState.CLOSED:
+            self._is_trial = await self._circuit.begin_trial()
 
     async def __aexit__(self, *_: object) -> None:
         if self._is_trial:
