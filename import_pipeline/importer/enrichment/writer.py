@@ -18,6 +18,9 @@ from import_pipeline.tracking.user_rows.row_writing import RowsRefused, refusal_
 
 #: Items after which a transaction takes no further answer.
 MOST_TOGETHER = 2_000
+#: Passes of the event loop, none of which waits, in which answers that have arrived join a batch: a transaction costs
+#: as much as ten items of it.
+GATHERING_PASSES = 4
 #: Most items that wait for the rest of the import; an item that is refused beyond that has failed immediately.
 MOST_PARKED = 1_000
 
@@ -69,10 +72,11 @@ class ItemWriter:
         while True:
             batch = [await self._queue.get()]
             results = [*batch[0].results]
-            await asyncio.sleep(0)  # answers that have arrived meanwhile join the batch
-            while not self._queue.empty() and len(results) < MOST_TOGETHER:
-                batch.append(self._queue.get_nowait())
-                results += batch[-1].results
+            for _ in range(GATHERING_PASSES):
+                await asyncio.sleep(0)
+                while not self._queue.empty() and len(results) < MOST_TOGETHER:
+                    batch.append(self._queue.get_nowait())
+                    results += batch[-1].results
             written = await self.context.in_writer_thread(partial(self._store, results))
             await self._on_written(written)
             for each in batch:
