@@ -6,9 +6,10 @@ item is fetched again, and its readable columns are kept.
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, lazyload, load_only
 from sqlalchemy.orm.attributes import init_collection, set_committed_value
@@ -17,7 +18,7 @@ from import_pipeline.contracts import Importable
 from import_pipeline.contracts.relations import obstacle, relations_of
 from import_pipeline.tracking.database.dialect import chunks
 from import_pipeline.tracking.database.driver_errors import meaning_of
-from import_pipeline.tracking.user_rows.model_columns import columns_of, mapper_of
+from import_pipeline.tracking.user_rows.model_columns import columns_of, mapper_of, table_of
 from import_pipeline.tracking.user_rows.row_ids import item_id, keys_of
 from import_pipeline.tracking.user_rows.tenant_rows import of_tenant
 
@@ -66,13 +67,22 @@ def ids(
     connection: Connection, model: type[Any], external_ids: Sequence[str], source: str | None = None
 ) -> dict[str, str]:
     """Return external_id -> primary key as text, for the source's stored rows; the beginning of a long one."""
-    key, mine = mapper_of(model).primary_key, of_tenant(model, source)
+    of_model: Any = model
+    statement = _reading_ids(of_model).where(*of_tenant(model, source))
 
     def read(some: Sequence[Any]) -> list[Any]:
-        return list(connection.execute(select(model.external_id, *key).where(model.external_id.in_(some), *mine)))
+        return list(connection.execute(statement, {"some": some}))
 
     rows = _read_each(connection, keys_of(model, connection.dialect, external_ids), read)
     return {item_id(model, row[0]): ",".join(str(part) for part in row[1:])[:LONGEST_KEY] for row in rows}
+
+
+@lru_cache(maxsize=256)
+def _reading_ids(model: Any) -> Select[Any]:
+    """Return the statement for ids and primary keys, built once: for each list page this costs as much as reading."""
+    identity = table_of(model).c.external_id
+    some = bindparam("some", type_=identity.type, expanding=True)
+    return select(identity, *mapper_of(model).primary_key).where(identity.in_(some))
 
 
 def _readable(
