@@ -70,7 +70,8 @@ def add(connection: Connection, lease: Lease, now: datetime, delta: CounterDelta
 
 def sums(delta: CounterDelta) -> dict[str, Any]:
     """Return the columns of the import with the delta added, for an UPDATE that sets other columns as well."""
-    return {column.name: column + getattr(delta, name) for name, column in _COLUMNS.items()}
+    counts = vars(delta)
+    return {column.name: column + counts[name] for name, column in _COLUMNS.items() if counts[name]}
 
 
 def add_to_shard(connection: Connection, lease: ShardLease, delta: CounterDelta, **values: Any) -> bool:
