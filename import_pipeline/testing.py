@@ -155,7 +155,8 @@ def rehearse(
 ) -> Rehearsal:
     """Run a whole import of the source with responses from the transport, into a database in that folder.
 
-    No request leaves the process: the base URL is https://api.test. Limits and retry delays are practically off.
+    No request leaves the process: the base URL is https://api.test. Limits and retry delays are practically off, and a
+    pause that an answer asks for takes a twentieth of its time.
     `environment` has further variables, such as secrets of the source; absent secrets have a made-up value.
     Raises ContractError if the source breaks its contract, and UsageError inside a running event loop.
     """

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from sqlalchemy import select
 
+from import_pipeline.conformance.quick_clock import QuickClock
 from import_pipeline.contracts import ImportSource
 from import_pipeline.importer.execution.run import execute_import
 from import_pipeline.importer.execution.session import ImportRun
@@ -17,6 +18,7 @@ from import_pipeline.importer.lifecycle.acquire import find_or_create
 from import_pipeline.importer.lifecycle.create import new_import
 from import_pipeline.importer.runtime.api_client import open_api
 from import_pipeline.importer.summary import ImportSummary
+from import_pipeline.ratelimit.stores.memory import MemoryPermits
 from import_pipeline.rules.status import Trigger
 from import_pipeline.settings import Settings, load_settings, variable_prefix
 from import_pipeline.settings.endpoint_limits import everywhere
@@ -39,10 +41,11 @@ def rehearsal_settings(
 
 
 def import_through(installation: Installation, name: str, transport: httpx.AsyncBaseTransport) -> ImportSummary:
-    """Import the named source, or resume its import, with answers of the transport."""
+    """Import the named source, or resume its import, with answers of the transport; refusals make it wait shortly."""
+    clock = QuickClock()
     source = installation.source(name)
     row = find_or_create(installation.database, source, new_import(source, Trigger.CLI), installation.clock)
-    connect = partial(open_api, source, installation.settings, installation.clock, transport)
+    connect = partial(open_api, source, installation.settings, clock, transport, permits=MemoryPermits(clock))
     return execute_import(ImportRun(installation=installation, source=source, connect=connect), row.id)
 
 
