@@ -1,6 +1,8 @@
 """A batch in Dagster's event log on SQLite reads like single events written by Dagster's own class."""
 
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from dagster._core.storage.event_log.base import EventLogStorage
 
 from import_pipeline.defs.storage.classes import store_materializations
 from import_pipeline.defs.storage.sqlite_events import BatchingEventLog
+from import_pipeline_tests.support.parallel import run_in_parallel
 
 ENRICHED, OTHER = dg.AssetKey("enriched_items"), dg.AssetKey("other")
 RUNS = ("run-1", "run-2")
@@ -107,3 +110,41 @@ def test_wiping_and_deleting_reach_what_a_batch_wrote(logs: list[EventLogStorage
     for log in logs:
         log.wipe_asset(ENRICHED)
         assert log.get_materialized_partitions(ENRICHED) == set()
+
+
+@pytest.mark.parametrize("shard", [RUNS[0], "index"])
+def test_files_are_created_as_dagster_creates_them(logs: list[EventLogStorage], tmp_path: Path, shard: str) -> None:
+    ours, dagsters = (described(tmp_path / type(log).__name__ / f"{shard}.db") for log in logs)
+    assert ours == dagsters
+    assert ours["mode"] == [("wal",)]
+
+
+def described(path: Path) -> dict[str, list[Any]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return {
+            "tables": connection.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall(),
+            "revision": connection.execute("SELECT version_num FROM alembic_version").fetchall(),
+            "mode": connection.execute("PRAGMA journal_mode").fetchall(),
+        }
+
+
+def test_several_processes_may_create_a_file_at_once(tmp_path: Path) -> None:
+    assert run_in_parallel(4, _count, str(tmp_path)) == [0] * 4
+
+
+def _count(folder: str) -> int:
+    return len(BatchingEventLog(folder).get_logs_for_run("new"))
+
+
+def test_a_file_that_has_tables_without_a_revision_is_left_to_dagster(tmp_path: Path) -> None:
+    """Dagster's earlier versions left such files."""
+    BatchingEventLog(str(tmp_path)).get_logs_for_run("old")
+    for shard in ("old", "index"):
+        with closing(sqlite3.connect(tmp_path / f"{shard}.db")) as connection, connection:
+            connection.execute("DELETE FROM alembic_version")
+    OneByOne(str(tmp_path)).get_logs_for_run("old")
+    expected = described(tmp_path / "old.db")
+    with closing(sqlite3.connect(tmp_path / "old.db")) as connection, connection:
+        connection.execute("DELETE FROM alembic_version")
+    assert BatchingEventLog(str(tmp_path)).get_logs_for_run("old") == []
+    assert described(tmp_path / "old.db") == expected
