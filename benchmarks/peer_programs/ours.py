@@ -1,4 +1,4 @@
-"""This project, without Dagster: `run_import` with 32 requests at once, as Scrapy.
+"""This project, without Dagster: `run_import` with 64 requests at once.
 
 python ours.py URL FOLDER   (DATABASE_URL names another database than SQLite)
 """
@@ -14,7 +14,7 @@ os.environ |= {
     "IMPORT_PIPELINE_HOME": str(FOLDER / "home"),
     "IMPORT_PIPELINE_SOURCES": "benchmarks.unlimited:SOURCES",
     "ITEMS_BASE_URL": URL,
-    "ITEMS_CONCURRENCY": "32",
+    "ITEMS_CONCURRENCY": "64",
 }
 
 from sqlalchemy import select
