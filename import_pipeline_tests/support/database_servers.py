@@ -41,10 +41,14 @@ SELECT datacl IS NULL AND datconnlimit = -1 AND datdba = current_user::regrole
 FROM pg_database AS database WHERE datname = current_database()
 """
 
-#: End its other sessions, and leave only an empty schema `public` with the rights of a new database.
-EMPTY = """
+#: End the other sessions of the connected database.
+END_OTHERS = """
 SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
  WHERE datname = current_database() AND pid <> pg_backend_pid();
+"""
+
+#: Leave only an empty schema `public` with the rights of a new database.
+EMPTY = """
 DO $$
 DECLARE name text;
 BEGIN
@@ -150,7 +154,7 @@ class PostgresServer(Server):
         with closing(self.connect(name)) as connection, connection, connection.cursor() as cursor:
             is_plain = self.is_plain(cursor)
             if is_plain:
-                cursor.execute(EMPTY)
+                cursor.execute(END_OTHERS + EMPTY)
             return is_plain
 
     def is_plain(self, cursor: Any) -> bool:

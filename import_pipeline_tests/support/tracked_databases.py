@@ -7,12 +7,10 @@ import psycopg2
 from import_pipeline.tracking.database.engine import Database
 from import_pipeline.tracking.schema import VERSION_TABLE, upgrade
 from import_pipeline.tracking.tables import tracking_metadata
-from import_pipeline_tests.support.database_servers import PostgresServer
+from import_pipeline_tests.support.database_servers import END_OTHERS, PostgresServer
 
-#: End other sessions, drop the user's tables, and delete all rows; a table that has grown gets a new file.
+#: Drop the user's tables, and delete all rows; a table that has grown gets a new file.
 EMPTY = """
-SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
- WHERE datname = current_database() AND pid <> pg_backend_pid();
 DO $$
 DECLARE name text;
 BEGIN
@@ -99,7 +97,7 @@ class TrackedDatabases:
         ):
             if not self._server.is_plain(cursor):
                 return "not plain"
-            cursor.execute(self._empty)
+            cursor.execute(END_OTHERS + self._empty)
             cursor.execute(STRUCTURE.format(version=VERSION_TABLE))
             [structure] = cursor.fetchone()
             return str(structure)

@@ -55,9 +55,10 @@ class BatchingEventLog(SqliteEventLogStorage):
     def _initdb(self, engine: Engine, for_index_shard: bool = False) -> None:
         """Create the tables of a new file in one transaction; Dagster looks after every other file."""
         try:
-            if not _created(engine):
-                super()._initdb(engine, for_index_shard)
-        except OperationalError:  # another process is at it: Dagster waits for it
+            is_ready = _created(engine)
+        except OperationalError:
+            is_ready = False  # another process is creating them: Dagster waits for it
+        if not is_ready:
             super()._initdb(engine, for_index_shard)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
