@@ -221,6 +221,8 @@ def test_failed_items_are_retried_and_imports_deleted_after_a_confirmation(stage
     retrying = page.url.partition("?")[0].rpartition("/")[2]
     page.get_by_role("link", name="Cancel import").click()
     page.get_by_role("button", name="Cancel the import").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("cancelled")
+    page.wait_for_load_state()  # before its script runs, the link leads to a page of its own
     page.get_by_role("link", name="Delete").click()
     expect(page.get_by_role("dialog")).to_contain_text("Imported rows stay.")
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()

@@ -31,8 +31,8 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def api():
-    """A demo API with slow responses."""
-    with demo_api(items=ITEMS, delay_after_ms=30) as url:
+    """A demo API with slow responses: an import runs long enough for a trouble to reach it."""
+    with demo_api(items=ITEMS, delay_after_ms=150) as url:
         yield url
 
 
